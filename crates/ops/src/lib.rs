@@ -1,0 +1,18 @@
+//! Differentiable operators for candle tensors: convolution, pooling, dropout and what a convolutional network needs
+//! beside them, each with a gradient that is proven.
+//!
+//! An operator is a function of tensors: it owns no parameters and keeps nothing between calls. One family lives in one
+//! folder, with the same file names in each: `mod.rs` (the public functions), `spec.rs` (geometry, the only shape
+//! checks), `autograd.rs` (which gradient, which kernel) and `cpu/` or `cpu.rs` (the arithmetic on slices).
+
+mod axes;
+mod error;
+mod graph;
+mod mode;
+mod parallel;
+pub mod random;
+mod storage;
+
+pub use axes::Axes;
+pub use error::{Error, Result};
+pub use mode::{Draw, Mode};

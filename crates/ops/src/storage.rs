@@ -1,0 +1,88 @@
+//! Between candle's storages and typed slices: the only place that matches on a dtype, and the only layout gate.
+//!
+//! An operator implements [`Kernel`] over contiguous slices of any [`Element`]; [`run`] picks the element type and copies
+//! strided, offset or broadcast arguments into row-major order.
+
+use crate::{Error, Result};
+use candle_core::{CpuStorage, DType, Layout, Shape, WithDType};
+use std::borrow::Cow;
+
+/// What a kernel computes with.
+pub(crate) trait Element: WithDType + num_traits::Float + std::iter::Sum + std::fmt::Debug {}
+
+impl Element for f32 {}
+impl Element for f64 {}
+
+/// The dtypes of [`Element`], for error messages.
+pub(crate) const SUPPORTED: &str = "f32, f64";
+
+/// Arithmetic over `N` row-major inputs of one element type.
+pub(crate) trait Kernel<const N: usize> {
+    /// The operator's name, for error messages.
+    fn name(&self) -> &'static str;
+
+    /// The shape of the output.
+    fn shape(&self) -> Shape;
+
+    /// The output in row-major order.
+    fn run<T: Element>(&self, inputs: [&[T]; N]) -> Result<Vec<T>>;
+}
+
+/// Runs `kernel` on candle's storages.
+pub(crate) fn run<const N: usize, K: Kernel<N>>(
+    kernel: &K,
+    inputs: [(&CpuStorage, &Layout); N],
+) -> candle_core::Result<(CpuStorage, Shape)> {
+    let first = dtype(inputs[0].0);
+    for (storage, _) in &inputs[1..] {
+        let other = dtype(storage);
+        if other != first {
+            return Err(Error::DTypeMismatch { op: kernel.name(), left: first, right: other }.into());
+        }
+    }
+    let storage = match first {
+        DType::F32 => run_typed::<f32, N, K>(kernel, inputs)?,
+        DType::F64 => run_typed::<f64, N, K>(kernel, inputs)?,
+        dtype => return Err(Error::DType { op: kernel.name(), dtype, supported: SUPPORTED }.into()),
+    };
+    Ok((storage, kernel.shape()))
+}
+
+fn run_typed<T: Element, const N: usize, K: Kernel<N>>(
+    kernel: &K,
+    inputs: [(&CpuStorage, &Layout); N],
+) -> Result<CpuStorage> {
+    let mut rows: [Cow<'_, [T]>; N] = [const { Cow::Borrowed(&[]) }; N];
+    for (row, (storage, layout)) in rows.iter_mut().zip(inputs) {
+        *row = contiguous(T::cpu_storage_as_slice(storage)?, layout);
+    }
+    Ok(T::to_cpu_storage_owned(kernel.run(rows.each_ref().map(|row| row.as_ref()))?))
+}
+
+fn dtype(storage: &CpuStorage) -> DType {
+    use candle_core::backend::BackendStorage;
+    storage.dtype()
+}
+
+/// The elements of `layout` in row-major order: borrowed where they lie so already.
+pub(crate) fn contiguous<'a, T: Copy>(data: &'a [T], layout: &Layout) -> Cow<'a, [T]> {
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Cow::Borrowed(&data[start..end]),
+        None => {
+            let mut out = Vec::with_capacity(layout.shape().elem_count());
+            gather(data, layout.start_offset(), layout.dims(), layout.stride(), &mut out);
+            Cow::Owned(out)
+        }
+    }
+}
+
+fn gather<T: Copy>(data: &[T], start: usize, dims: &[usize], stride: &[usize], out: &mut Vec<T>) {
+    match (dims, stride) {
+        ([], _) | (_, []) => out.push(data[start]),
+        (&[len], &[1]) => out.extend_from_slice(&data[start..start + len]),
+        (&[len], &[step]) => out.extend((0..len).map(|i| data[start + i * step])),
+        ([len, dims @ ..], [step, stride @ ..]) => {
+            (0..*len).for_each(|i| gather(data, start + i * step, dims, stride, out));
+        }
+    }
+}
