@@ -1,0 +1,105 @@
+//! What can go wrong: one variant a cause, each message one line with the values at fault and the way out.
+
+use std::path::PathBuf;
+
+use crate::data::IdxFault;
+
+/// The result of a function of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why the trainer could not go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file or folder could not be read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried, as a verb: `read`, `write`, `create`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// An argument is not in the range that is accepted.
+    #[error("{op}: {argument} must be {expected}, got {value}")]
+    Value {
+        /// The function or type that refused.
+        op: &'static str,
+        /// The argument at fault.
+        argument: &'static str,
+        /// The accepted range, in words.
+        expected: &'static str,
+        /// The value that was given.
+        value: String,
+    },
+    /// Two things that belong together, such as images and labels, are not equally many.
+    #[error("{left} holds {left_count} samples, but {right} holds {right_count}")]
+    CountMismatch {
+        /// The first of the two.
+        left: String,
+        /// How many it holds.
+        left_count: usize,
+        /// The other.
+        right: String,
+        /// How many that holds.
+        right_count: usize,
+    },
+    /// A label is no class of its data set.
+    #[error("{source_name}: label {label} of sample {index} is out of range for {classes} classes")]
+    LabelOutOfRange {
+        /// The file or data set.
+        source_name: String,
+        /// The label.
+        label: u32,
+        /// The sample it belongs to.
+        index: usize,
+        /// The number of classes.
+        classes: u32,
+    },
+    /// An IDX file is malformed.
+    #[error("{file}: {fault}")]
+    Idx {
+        /// The file, or the name that embedded bytes go by.
+        file: String,
+        /// What is wrong with it.
+        #[source]
+        fault: IdxFault,
+    },
+    /// A sample is not of the shape that its data set declares.
+    #[error("sample {index} has {values} values, but its data set declares shape {shape:?}")]
+    SampleShape {
+        /// The sample.
+        index: usize,
+        /// The number of values it holds.
+        values: usize,
+        /// The declared shape.
+        shape: Vec<usize>,
+    },
+    /// Loading a sample panicked.
+    #[error("loading sample {index} panicked: {message}")]
+    LoadPanic {
+        /// The sample.
+        index: usize,
+        /// What the panic said.
+        message: String,
+    },
+    /// A background thread could not be started.
+    #[error("cannot start a loader thread: {0}; load with `workers(0)`")]
+    Thread(#[source] std::io::Error),
+    /// A background thread ended before it had delivered its batches.
+    #[error("a loader thread ended before it delivered batch {batch}")]
+    WorkerLost {
+        /// The batch that was due.
+        batch: usize,
+    },
+    /// An error of candle's own.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+}
+
+impl From<taper_ops::Error> for Error {
+    fn from(error: taper_ops::Error) -> Self {
+        Self::Candle(error.into())
+    }
+}
