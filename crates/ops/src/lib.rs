@@ -6,13 +6,16 @@
 //! checks), `autograd.rs` (which gradient, which kernel) and `cpu/` or `cpu.rs` (the arithmetic on slices).
 
 mod axes;
+mod conv;
 mod error;
 mod graph;
+mod matmul;
 mod mode;
 mod parallel;
 pub mod random;
 mod storage;
 
 pub use axes::Axes;
+pub use conv::{ConvSpec, Padding, conv2d, conv2d_input_grad, conv2d_weight_grad};
 pub use error::{Error, Result};
 pub use mode::{Draw, Mode};
