@@ -1,10 +1,21 @@
 //! Where samples come from, and how they become batches.
 //!
-//! A [`Dataset`] answers for one sample at a time.
+//! A [`Dataset`] answers for one sample at a time, a [`Loader`] turns it into an epoch of batches. What is random on the
+//! way (the order, a [`Transform`]) is a pure function of (seed, epoch, sample): batches are the same for any number of
+//! threads, and after a resume at any batch.
 
+mod draws;
 mod idx;
+mod loader;
+mod memory;
+pub mod mnist;
+mod transform;
 
+pub use draws::Draws;
 pub use idx::IdxFault;
+pub use loader::{Batch, Batches, Loader};
+pub use memory::InMemoryDataset;
+pub use transform::{Normalize, Transform};
 
 use crate::Result;
 
@@ -20,7 +31,7 @@ pub struct Sample {
 /// A finite collection of labelled examples of one shape, read by index.
 ///
 /// Loaders read it from several threads at once, so reading is by shared reference; what is random about an example
-/// belongs in a transform, not here.
+/// belongs in a [`Transform`], not here.
 pub trait Dataset: Send + Sync {
     /// The number of samples.
     fn len(&self) -> usize;
@@ -37,5 +48,19 @@ pub trait Dataset: Send + Sync {
     /// Whether there is no sample at all.
     fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+impl<D: Dataset + ?Sized> Dataset for std::sync::Arc<D> {
+    fn len(&self) -> usize {
+        (**self).len()
+    }
+
+    fn input_shape(&self) -> &[usize] {
+        (**self).input_shape()
+    }
+
+    fn get(&self, index: usize) -> Result<Sample> {
+        (**self).get(index)
     }
 }

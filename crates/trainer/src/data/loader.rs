@@ -1,0 +1,323 @@
+use std::any::Any;
+use std::fmt;
+use std::iter::FusedIterator;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use candle_core::{Device, Tensor};
+
+use super::{Dataset, Draws, Sample, Transform, draws::permutation};
+use crate::{Error, Result};
+
+/// Some samples, ready for a forward pass.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// The inputs `[N, …]`, float32: `[N, C, H, W]` for images.
+    pub inputs: Tensor,
+    /// The classes `[N]`, u32.
+    pub targets: Tensor,
+    /// Which samples of the data set these are.
+    pub indices: Vec<usize>,
+}
+
+/// Cuts a data set into batches, an epoch at a time: shuffled, transformed and loaded ahead on background threads.
+///
+/// Batch `i` of epoch `e` is a pure function of (seed, `e`, `i`): the same for any number of workers, and the same again
+/// when a resumed run starts in the middle of an epoch.
+///
+/// ```
+/// use taper_trainer::data::{InMemoryDataset, Loader};
+///
+/// # fn main() -> taper_trainer::Result<()> {
+/// let dataset = InMemoryDataset::new((0..60).map(|i| i as f32).collect(), &[1, 2, 3], (0..10).collect())?;
+/// let loader = Loader::new(dataset, 4)?.seed(42).shuffle(true);
+/// assert_eq!(loader.batches_per_epoch(), 3);
+/// for batch in loader.epoch(0, 1) {
+///     let batch = batch?;
+///     assert_eq!(batch.inputs.dims(), [batch.indices.len(), 1, 2, 3]);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Loader {
+    dataset: Arc<dyn Dataset>,
+    transforms: Vec<Arc<dyn Transform>>,
+    batch_size: usize,
+    seed: u64,
+    shuffle: bool,
+    drop_last: bool,
+    workers: usize,
+    prefetch: usize,
+    device: Device,
+}
+
+impl Loader {
+    /// Batches of `batch_size` samples in the data set's own order, loaded ahead by one worker, on the CPU.
+    ///
+    /// # Errors
+    /// When the batch size is 0.
+    pub fn new(dataset: impl Dataset + 'static, batch_size: usize) -> Result<Self> {
+        if batch_size == 0 {
+            let value = batch_size.to_string();
+            return Err(Error::Value { op: "Loader", argument: "batch_size", expected: "at least 1", value });
+        }
+        Ok(Self {
+            dataset: Arc::new(dataset),
+            transforms: Vec::new(),
+            batch_size,
+            seed: 0,
+            shuffle: false,
+            drop_last: false,
+            workers: 1,
+            prefetch: 2,
+            device: Device::Cpu,
+        })
+    }
+
+    /// The seed of the order and of the transforms; 0 by default.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Whether each epoch has an order of its own; without it the samples come in the data set's.
+    pub fn shuffle(mut self, shuffle: bool) -> Self {
+        self.shuffle = shuffle;
+        self
+    }
+
+    /// Whether a last batch that is not full is left out.
+    pub fn drop_last(mut self, drop_last: bool) -> Self {
+        self.drop_last = drop_last;
+        self
+    }
+
+    /// Adds a transform, after those that were added before.
+    pub fn transform(mut self, transform: impl Transform + 'static) -> Self {
+        self.transforms.push(Arc::new(transform));
+        self
+    }
+
+    /// The number of background threads; with 0 each batch is loaded when it is asked for.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// How many finished batches each worker may have waiting before it stops to load, beside the one in its hands;
+    /// 2 by default.
+    pub fn prefetch(mut self, batches: usize) -> Self {
+        self.prefetch = batches;
+        self
+    }
+
+    /// Where the tensors go. The copy is made by the thread that takes the batches.
+    pub fn device(mut self, device: &Device) -> Self {
+        self.device = device.clone();
+        self
+    }
+
+    /// The number of samples of the data set.
+    pub fn len(&self) -> usize {
+        self.dataset.len()
+    }
+
+    /// Whether the data set has no sample.
+    pub fn is_empty(&self) -> bool {
+        self.dataset.is_empty()
+    }
+
+    /// The number of samples in a full batch.
+    pub fn batch_size(&self) -> usize {
+        self.batch_size
+    }
+
+    /// The number of batches in an epoch.
+    pub fn batches_per_epoch(&self) -> usize {
+        if self.drop_last { self.len() / self.batch_size } else { self.len().div_ceil(self.batch_size) }
+    }
+
+    /// The batches of an epoch from `first_batch` on; none when there are no more than that.
+    ///
+    /// Workers start at once. They stop when the iterator is dropped, after the batch in their hands. After an error the
+    /// iterator ends.
+    pub fn epoch(&self, epoch: u32, first_batch: usize) -> Batches {
+        let order = if self.shuffle { permutation(self.seed, epoch, self.len()) } else { (0..self.len()).collect() };
+        let plan = Arc::new(Plan { loader: self.clone(), order, epoch });
+        let end = self.batches_per_epoch();
+        let next = first_batch.min(end);
+        let workers = self.workers.min(end - next);
+        let spawn = |worker| Worker::spawn(Arc::clone(&plan), next + worker, workers);
+        let (workers, failure) = match (0..workers).map(spawn).collect() {
+            Ok(workers) => (workers, None),
+            Err(error) => (Vec::new(), Some(Error::Thread(error))),
+        };
+        Batches { plan, workers, turn: 0, next, end, failure }
+    }
+}
+
+impl fmt::Debug for Loader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loader")
+            .field("samples", &self.len())
+            .field("batch_size", &self.batch_size)
+            .field("seed", &self.seed)
+            .field("shuffle", &self.shuffle)
+            .field("drop_last", &self.drop_last)
+            .field("workers", &self.workers)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The batches of one epoch, from [`Loader::epoch`].
+pub struct Batches {
+    plan: Arc<Plan>,
+    workers: Vec<Worker>,
+    /// The worker whose batch is due: they take turns, so batches arrive in order without a buffer to sort them.
+    turn: usize,
+    next: usize,
+    end: usize,
+    failure: Option<Error>,
+}
+
+impl Iterator for Batches {
+    type Item = Result<Batch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.next == self.end {
+            return None;
+        }
+        let batch = self.take().and_then(|batch| batch.into_tensors(&self.plan));
+        self.next = if batch.is_ok() { self.next + 1 } else { self.end };
+        Some(batch)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        // An error ends the epoch early.
+        (usize::from(self.next < self.end), Some(self.end - self.next))
+    }
+}
+
+impl FusedIterator for Batches {}
+
+impl fmt::Debug for Batches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batches").field("next", &self.next).field("end", &self.end).finish_non_exhaustive()
+    }
+}
+
+impl Batches {
+    fn take(&mut self) -> Result<RawBatch> {
+        if let Some(error) = self.failure.take() {
+            return Err(error);
+        }
+        let Some(worker) = self.workers.get(self.turn) else {
+            return self.plan.load(self.next);
+        };
+        self.turn = (self.turn + 1) % self.workers.len();
+        worker.batches.recv().unwrap_or(Err(Error::WorkerLost { batch: self.next }))
+    }
+}
+
+impl Drop for Batches {
+    fn drop(&mut self) {
+        // The receivers go first: a worker that waits for room in its channel then ends.
+        let threads: Vec<_> = self.workers.drain(..).map(|worker| worker.thread).collect();
+        for thread in threads {
+            // A panic in a worker has already been handed on as an error.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Worker {
+    batches: Receiver<Result<RawBatch>>,
+    thread: JoinHandle<()>,
+}
+
+impl Worker {
+    /// Loads every `stride`-th batch from `first` on.
+    fn spawn(plan: Arc<Plan>, first: usize, stride: usize) -> std::io::Result<Self> {
+        let (sender, batches) = sync_channel(plan.loader.prefetch);
+        let thread = thread::Builder::new().name("taper-loader".to_owned()).spawn(move || {
+            for batch in (first..plan.loader.batches_per_epoch()).step_by(stride) {
+                let batch = plan.load(batch);
+                let failed = batch.is_err();
+                if sender.send(batch).is_err() || failed {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { batches, thread })
+    }
+}
+
+/// All that decides what the batches of one epoch hold.
+struct Plan {
+    loader: Loader,
+    order: Vec<usize>,
+    epoch: u32,
+}
+
+impl Plan {
+    fn load(&self, batch: usize) -> Result<RawBatch> {
+        let start = batch * self.loader.batch_size;
+        let end = (start + self.loader.batch_size).min(self.order.len());
+        let indices = self.order[start..end].to_vec();
+        let size: usize = self.loader.dataset.input_shape().iter().product();
+        let mut inputs = Vec::with_capacity(indices.len() * size);
+        let mut targets = Vec::with_capacity(indices.len());
+        for &index in &indices {
+            // After a panic the epoch is over, so nothing is read again that it may have left half-changed.
+            let sample = catch_unwind(AssertUnwindSafe(|| self.load_sample(index)))
+                .unwrap_or_else(|panic| Err(Error::LoadPanic { index, message: message(&*panic) }))?;
+            inputs.extend_from_slice(&sample.input);
+            targets.push(sample.target);
+        }
+        Ok(RawBatch { inputs, targets, indices })
+    }
+
+    fn load_sample(&self, index: usize) -> Result<Sample> {
+        let shape = self.loader.dataset.input_shape();
+        let Sample { mut input, target } = self.loader.dataset.get(index)?;
+        check_shape(index, &input, shape)?;
+        for (place, transform) in (0..).zip(&self.loader.transforms) {
+            let mut draws = Draws::for_sample(self.loader.seed, self.epoch, index, place);
+            input = transform.apply(input, shape, &mut draws)?;
+            check_shape(index, &input, shape)?;
+        }
+        Ok(Sample { input, target })
+    }
+}
+
+/// A batch on its way between threads; the thread that takes it makes the tensors.
+struct RawBatch {
+    inputs: Vec<f32>,
+    targets: Vec<u32>,
+    indices: Vec<usize>,
+}
+
+impl RawBatch {
+    fn into_tensors(self, plan: &Plan) -> Result<Batch> {
+        let Self { inputs, targets, indices } = self;
+        let shape: Vec<usize> = [indices.len()].iter().chain(plan.loader.dataset.input_shape()).copied().collect();
+        let device = &plan.loader.device;
+        let targets = Tensor::from_vec(targets, indices.len(), device)?;
+        Ok(Batch { inputs: Tensor::from_vec(inputs, shape, device)?, targets, indices })
+    }
+}
+
+fn check_shape(index: usize, input: &[f32], shape: &[usize]) -> Result<()> {
+    if input.len() == shape.iter().product::<usize>() {
+        return Ok(());
+    }
+    Err(Error::SampleShape { index, values: input.len(), shape: shape.to_vec() })
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("no message").to_owned()
+}
