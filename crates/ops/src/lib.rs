@@ -11,6 +11,7 @@ mod error;
 mod graph;
 mod matmul;
 mod mode;
+pub mod optim;
 mod parallel;
 pub mod random;
 mod storage;

@@ -8,10 +8,28 @@ use candle_core::{CpuStorage, DType, Layout, Shape, WithDType};
 use std::borrow::Cow;
 
 /// What a kernel computes with.
-pub(crate) trait Element: WithDType + num_traits::Float + std::iter::Sum + std::fmt::Debug {}
+pub(crate) trait Element: WithDType + num_traits::Float + std::iter::Sum + std::fmt::Debug {
+    /// The elements of a storage of this type, to write; candle offers only the reading half.
+    fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]>;
+}
 
-impl Element for f32 {}
-impl Element for f64 {}
+impl Element for f32 {
+    fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
+        match storage {
+            CpuStorage::F32(data) => Some(data),
+            _ => None,
+        }
+    }
+}
+
+impl Element for f64 {
+    fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
+        match storage {
+            CpuStorage::F64(data) => Some(data),
+            _ => None,
+        }
+    }
+}
 
 /// The dtypes of [`Element`], for error messages.
 pub(crate) const SUPPORTED: &str = "f32, f64";
