@@ -4,6 +4,7 @@
 //! way (the order, a [`Transform`]) is a pure function of (seed, epoch, sample): batches are the same for any number of
 //! threads, and after a resume at any batch.
 
+mod affine;
 mod draws;
 mod idx;
 mod loader;
@@ -11,6 +12,7 @@ mod memory;
 pub mod mnist;
 mod transform;
 
+pub use affine::{Affine, RandomAffine};
 pub use draws::Draws;
 pub use idx::IdxFault;
 pub use loader::{Batch, Batches, Loader};

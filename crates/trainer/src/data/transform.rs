@@ -15,7 +15,7 @@ pub trait Transform: Send + Sync {
 
 /// Shifts and scales each channel to the mean 0 and the deviation 1 that the whole data set then has.
 ///
-/// Formula: y[c, …] = (x[c, …] − mean[c]) / std[c].
+/// Formula: `y[c, …] = (x[c, …] − mean[c]) / std[c]`.
 ///
 /// Source: torchvision's `Normalize`.
 ///
