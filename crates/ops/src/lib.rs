@@ -5,18 +5,23 @@
 //! folder, with the same file names in each: `mod.rs` (the public functions), `spec.rs` (geometry, the only shape
 //! checks), `autograd.rs` (which gradient, which kernel) and `cpu/` or `cpu.rs` (the arithmetic on slices).
 
+mod avg_pool;
 mod axes;
 mod conv;
 mod error;
 mod graph;
 mod matmul;
+mod max_pool;
 mod mode;
 pub mod optim;
 mod parallel;
 pub mod random;
 mod storage;
+mod window;
 
+pub use avg_pool::{AvgPoolSpec, avg_pool2d};
 pub use axes::Axes;
 pub use conv::{ConvSpec, Padding, conv2d, conv2d_input_grad, conv2d_weight_grad};
 pub use error::{Error, Result};
+pub use max_pool::{MaxPoolSpec, max_pool2d, max_pool2d_with_indices};
 pub use mode::{Draw, Mode};

@@ -25,6 +25,31 @@ pub(crate) fn for_each_item<T: Send>(out: &mut [T], item: usize, cost: usize, f:
     }
 }
 
+/// Like [`for_each_item`], over runs of `item` elements of two slices of one length.
+pub(crate) fn for_each_pair<A: Send, B: Send>(
+    a: &mut [A],
+    b: &mut [B],
+    item: usize,
+    cost: usize,
+    f: impl Fn(usize, &mut [A], &mut [B]) + Sync,
+) {
+    if item == 0 || a.is_empty() {
+        return;
+    }
+    let per_task = (GRAIN / cost.max(1)).max(1);
+    let run = |first: usize, (a, b): (&mut [A], &mut [B])| {
+        for (i, (a, b)) in a.chunks_mut(item).zip(b.chunks_mut(item)).enumerate() {
+            f(first + i, a, b);
+        }
+    };
+    if a.len() <= per_task.saturating_mul(item) {
+        run(0, (a, b));
+    } else {
+        let pairs = a.par_chunks_mut(per_task * item).zip(b.par_chunks_mut(per_task * item));
+        pairs.enumerate().for_each(|(task, pair)| run(task * per_task, pair));
+    }
+}
+
 /// `f(0), …, f(count − 1)`, computed in parallel, in order.
 pub(crate) fn map<R: Send>(count: usize, f: impl Fn(usize) -> R + Sync + Send) -> Vec<R> {
     (0..count).into_par_iter().map(f).collect()

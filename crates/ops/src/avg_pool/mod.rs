@@ -1,0 +1,55 @@
+//! Average pooling: each output is the mean of its window.
+
+mod autograd;
+mod cpu;
+mod spec;
+
+pub use spec::AvgPoolSpec;
+
+use crate::Result;
+use autograd::AvgPool;
+use candle_core::Tensor;
+
+/// The mean of every window of each channel.
+///
+/// # Formula
+///
+/// `y[n, c, i, j] = Σ over (a, b) of x[n, c, i·s_h − p_h + a, j·s_w − p_w + b] / divisor(i, j)`, over the positions that
+/// lie within the input. The divisor is [`AvgPoolSpec::divisor_override`] where it is set; else the positions of the
+/// window within the padded input, or, without [`AvgPoolSpec::count_include_pad`], within the input.
+///
+/// # Shapes
+///
+/// `[N, C, H, W]` to `[N, C, H', W']`, or `[C, H, W]` to `[C, H', W']`, of float32 or float64 and any layout; `N` may
+/// be 0. On each axis `L' = ⌊(L + 2p − k) / s⌋ + 1`; [`AvgPoolSpec::ceil_mode`] rounds up instead.
+///
+/// # Gradient
+///
+/// Each element of a window gets the output's gradient over the divisor, and adds up where windows overlap. It is
+/// differentiable itself.
+///
+/// # Errors
+///
+/// [`Rank`](crate::Error::Rank), [`NotPositive`](crate::Error::NotPositive) (kernel size, stride),
+/// [`PoolPadding`](crate::Error::PoolPadding), [`ZeroDivisor`](crate::Error::ZeroDivisor),
+/// [`KernelTooLarge`](crate::Error::KernelTooLarge), [`EmptyWindow`](crate::Error::EmptyWindow),
+/// [`Overflow`](crate::Error::Overflow) and [`DType`](crate::Error::DType).
+///
+/// # Source
+///
+/// LeCun, Bottou, Bengio, Haffner, "Gradient-based learning applied to document recognition", 1998 (its subsampling
+/// layers, without their coefficients); the conventions are those of PyTorch's `avg_pool2d`.
+///
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use taper_ops::{AvgPoolSpec, avg_pool2d};
+///
+/// let x = Tensor::arange(0f32, 8., &Device::Cpu)?.reshape((1, 1, 2, 4))?;
+/// let y = avg_pool2d(&x, &AvgPoolSpec::new(2))?;
+/// assert_eq!(y.flatten_all()?.to_vec1::<f32>()?, [2.5, 4.5]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn avg_pool2d(x: &Tensor, spec: &AvgPoolSpec<2>) -> Result<Tensor> {
+    let (dims, divisor) = spec.dims("avg_pool2d", x.dims())?;
+    Ok(x.apply_op1(AvgPool::new(dims, divisor))?)
+}

@@ -1,0 +1,56 @@
+//! What a user says of a maximum pooling, and the geometry that follows from it.
+
+use crate::window::{PoolDims, WindowSpec};
+use crate::{Axes, Result};
+
+/// The windows of a maximum pooling over `D` axes; every number is one for all axes or one for each.
+///
+/// ```
+/// use taper_ops::MaxPoolSpec;
+///
+/// let spec = MaxPoolSpec::<2>::new([3, 2]).stride(2).padding([1, 0]).dilation(1).ceil_mode(true);
+/// assert_ne!(spec, MaxPoolSpec::new([3, 2]));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MaxPoolSpec<const D: usize>(WindowSpec<D>);
+
+impl<const D: usize> MaxPoolSpec<D> {
+    /// Windows of `kernel_size` side by side: the stride is the kernel size, there is no padding and no dilation, and
+    /// what the last whole window leaves over is dropped.
+    pub fn new(kernel_size: impl Into<Axes<D>>) -> Self {
+        Self(WindowSpec::new(kernel_size.into()))
+    }
+
+    /// The distance from one window to the next.
+    #[must_use]
+    pub fn stride(mut self, stride: impl Into<Axes<D>>) -> Self {
+        self.0.stride = stride.into();
+        self
+    }
+
+    /// Positions added on both sides of each axis, which never win; at most half of the kernel size.
+    #[must_use]
+    pub fn padding(mut self, padding: impl Into<Axes<D>>) -> Self {
+        self.0.padding = padding.into();
+        self
+    }
+
+    /// The distance between the elements of one window.
+    #[must_use]
+    pub fn dilation(mut self, dilation: impl Into<Axes<D>>) -> Self {
+        self.0.dilation = dilation.into();
+        self
+    }
+
+    /// Whether a last window that reaches beyond the padded input counts too, provided it starts before the padding on
+    /// the right.
+    #[must_use]
+    pub fn ceil_mode(mut self, ceil_mode: bool) -> Self {
+        self.0.ceil_mode = ceil_mode;
+        self
+    }
+
+    pub(super) fn dims(&self, op: &'static str, shape: &[usize]) -> Result<PoolDims> {
+        self.0.dims(op, shape)
+    }
+}

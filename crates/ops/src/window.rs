@@ -1,0 +1,258 @@
+//! Where the windows of a pooling operator lie: the geometry that maximum and average pooling share, checked once.
+//!
+//! Rank 1 and 2 are rank 3 with unit axes in front, so that one set of kernels serves them all.
+
+use crate::{Axes, Error, Result};
+use std::ops::Range;
+
+/// What a user says of the windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct WindowSpec<const D: usize> {
+    pub(crate) kernel_size: Axes<D>,
+    pub(crate) stride: Axes<D>,
+    pub(crate) padding: Axes<D>,
+    pub(crate) dilation: Axes<D>,
+    pub(crate) ceil_mode: bool,
+}
+
+/// Checked geometry of a pooling over `planes` planes of three axes.
+#[derive(Debug)]
+pub(crate) struct PoolDims {
+    /// The operator, for error messages.
+    pub(crate) op: &'static str,
+    /// The input's shape as given.
+    pub(crate) input: Vec<usize>,
+    /// The output's shape, of the input's rank.
+    pub(crate) output: Vec<usize>,
+    /// Elements of one plane of the input.
+    pub(crate) plane_in: usize,
+    /// Elements of one plane of the output.
+    pub(crate) plane_out: usize,
+    /// Elements of the whole output.
+    pub(crate) output_len: usize,
+    axes: [Axis; 3],
+}
+
+/// The windows along one axis, seen from the output (`spans`) and from the kernel (`taps`).
+#[derive(Debug)]
+pub(crate) struct Axis {
+    pub(crate) input: usize,
+    pub(crate) output: usize,
+    pub(crate) stride: usize,
+    dilation: usize,
+    /// One an output position.
+    pub(crate) spans: Vec<Span>,
+    /// The taps that touch the input somewhere, in order.
+    pub(crate) taps: Vec<Tap>,
+}
+
+/// What one window holds of its axis: `count` input positions from `first` on, a dilation apart.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span {
+    /// The first tap that does not fall into the padding.
+    tap: usize,
+    pub(crate) first: usize,
+    pub(crate) count: usize,
+    /// Positions of the window within the padded input, where the last one is clipped in ceil mode.
+    pub(crate) padded: usize,
+}
+
+/// One tap of the kernel: output `outputs.start + i` reads input `first + i · stride`.
+#[derive(Debug, Clone)]
+pub(crate) struct Tap {
+    pub(crate) outputs: Range<usize>,
+    pub(crate) first: usize,
+}
+
+/// One row of the output, and the windows it lies in along the other two axes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Row<'a> {
+    dims: &'a PoolDims,
+    pub(crate) depth: Span,
+    pub(crate) height: Span,
+}
+
+impl<const D: usize> WindowSpec<D> {
+    /// Windows of `kernel_size` side by side, unpadded and undilated.
+    pub(crate) fn new(kernel_size: Axes<D>) -> Self {
+        Self { kernel_size, stride: kernel_size, padding: 0.into(), dilation: 1.into(), ceil_mode: false }
+    }
+
+    /// The geometry over an input of `shape`: `[N, C, axes…]`, or `[C, axes…]`.
+    pub(crate) fn dims(&self, op: &'static str, shape: &[usize]) -> Result<PoolDims> {
+        const { assert!(0 < D && D <= 3, "pooling runs over one to three axes") };
+        let (lead, extents) = match shape.len().checked_sub(D) {
+            Some(lead @ (1 | 2)) => shape.split_at(lead),
+            _ => {
+                let expected = ["2 or 3", "3 or 4", "4 or 5"][D - 1];
+                return Err(Error::Rank { op, argument: "input", expected, shape: shape.to_vec() });
+            }
+        };
+        self.check(op)?;
+        let planes = product(op, "the input", lead)?;
+        let mut inner = [0; D];
+        for (i, output) in inner.iter_mut().enumerate() {
+            *output = self.output_extent(op, i, extents[i])?.ok_or_else(|| self.too_large(op, extents))?;
+        }
+        // Only a dilation above the extent can step over the whole input, and padding of at most half of the kernel leaves
+        // such an axis no second window.
+        if (0..D).any(|i| self.span(i, extents[i], 0).count == 0) {
+            return Err(Error::EmptyWindow { op, position: vec![0; D] });
+        }
+        let mut axes = [Axis::unit(), Axis::unit(), Axis::unit()];
+        // An empty tensor may claim any extent, and needs no tables.
+        if planes > 0 {
+            for (i, axis) in axes[3 - D..].iter_mut().enumerate() {
+                *axis = self.axis(i, extents[i], inner[i]);
+            }
+        }
+        let output = [lead, &inner].concat();
+        Ok(PoolDims {
+            op,
+            plane_in: product(op, "the input", extents)?,
+            plane_out: product(op, "the output", &inner)?,
+            output_len: product(op, "the output", &output)?,
+            input: shape.to_vec(),
+            output,
+            axes,
+        })
+    }
+
+    fn check(&self, op: &'static str) -> Result<()> {
+        let positive = [("kernel_size", self.kernel_size), ("stride", self.stride), ("dilation", self.dilation)];
+        for (argument, Axes(value)) in positive {
+            if value.contains(&0) {
+                return Err(Error::NotPositive { op, argument, value: value.to_vec() });
+            }
+        }
+        for (padding, kernel_size) in self.padding.0.into_iter().zip(self.kernel_size.0) {
+            if padding > kernel_size / 2 {
+                return Err(Error::PoolPadding { op, padding, kernel_size });
+            }
+        }
+        for i in 0..D {
+            if self.reach(i).is_none() {
+                return Err(Error::Overflow { op, what: "the dilated kernel" });
+            }
+        }
+        Ok(())
+    }
+
+    /// The extent of the kernel with its dilation.
+    fn reach(&self, i: usize) -> Option<usize> {
+        self.dilation.0[i].checked_mul(self.kernel_size.0[i] - 1)?.checked_add(1)
+    }
+
+    fn padded(&self, i: usize, input: usize) -> Option<usize> {
+        self.padding.0[i].checked_mul(2)?.checked_add(input)
+    }
+
+    /// `⌊(L + 2p − reach + (ceil ? s − 1 : 0)) / s⌋ + 1`, less one where the last window would start in the right
+    /// padding; `None` where that is not positive.
+    fn output_extent(&self, op: &'static str, i: usize, input: usize) -> Result<Option<usize>> {
+        let stride = self.stride.0[i];
+        let padded = self.padded(i, input).ok_or(Error::Overflow { op, what: "the padded input" })?;
+        let reach = self.reach(i).ok_or(Error::Overflow { op, what: "the dilated kernel" })?;
+        // Written so that no stride overflows.
+        let output = match padded.checked_sub(reach) {
+            Some(room) => room / stride + 1 + usize::from(self.ceil_mode && !room.is_multiple_of(stride)),
+            None => usize::from(self.ceil_mode && reach - padded < stride),
+        };
+        let starts_in_padding = |output: usize| (output - 1).saturating_mul(stride) >= input + self.padding.0[i];
+        Ok(match output {
+            0 => None,
+            output if self.ceil_mode && starts_in_padding(output) => (output > 1).then(|| output - 1),
+            output => Some(output),
+        })
+    }
+
+    fn too_large(&self, op: &'static str, extents: &[usize]) -> Error {
+        let kernel = (0..D).filter_map(|i| self.reach(i)).collect();
+        let input = extents.iter().enumerate().filter_map(|(i, &extent)| self.padded(i, extent)).collect();
+        Error::KernelTooLarge { op, kernel, input }
+    }
+
+    fn axis(&self, i: usize, input: usize, output: usize) -> Axis {
+        let spans: Vec<Span> = (0..output).map(|o| self.span(i, input, o)).collect();
+        let taps = self.taps(i, input, &spans);
+        Axis { input, output, stride: self.stride.0[i], dilation: self.dilation.0[i], spans, taps }
+    }
+
+    fn span(&self, i: usize, input: usize, o: usize) -> Span {
+        let (kernel_size, padding, dilation) = (self.kernel_size.0[i], self.padding.0[i], self.dilation.0[i]);
+        let start = o * self.stride.0[i];
+        let tap = padding.saturating_sub(start).div_ceil(dilation);
+        let end = (input + padding - start).div_ceil(dilation).min(kernel_size);
+        let count = end.saturating_sub(tap);
+        let first = if count == 0 { 0 } else { start + tap * dilation - padding };
+        Span { tap, first, count, padded: kernel_size.min(input + 2 * padding - start) }
+    }
+
+    /// The taps that `spans` hold. A later window starts with an earlier tap, so going backwards finds them in order.
+    fn taps(&self, i: usize, input: usize, spans: &[Span]) -> Vec<Tap> {
+        let (stride, padding, dilation) = (self.stride.0[i], self.padding.0[i], self.dilation.0[i]);
+        let (mut taps, mut next) = (Vec::new(), 0);
+        for span in spans.iter().rev() {
+            let end = span.tap + span.count;
+            taps.extend((next.max(span.tap)..end).map(|tap| {
+                let offset = tap * dilation;
+                let start = padding.saturating_sub(offset).div_ceil(stride);
+                let end = (input + padding - offset).div_ceil(stride).min(spans.len());
+                Tap { outputs: start..end, first: start * stride + offset - padding }
+            }));
+            next = next.max(end);
+        }
+        taps
+    }
+}
+
+impl PoolDims {
+    /// The last axis, along which rows lie.
+    pub(crate) fn width(&self) -> &Axis {
+        &self.axes[2]
+    }
+
+    /// Elements that the windows of one plane hold, counted with their overlap.
+    pub(crate) fn work(&self) -> usize {
+        self.axes.iter().map(|axis| axis.spans.iter().map(|span| span.count).sum()).fold(1, usize::saturating_mul)
+    }
+
+    /// The rows of one output plane, in order.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        let [depth, height, _] = &self.axes;
+        depth
+            .spans
+            .iter()
+            .flat_map(move |&depth| height.spans.iter().map(move |&height| Row { dims: self, depth, height }))
+    }
+}
+
+impl Row<'_> {
+    /// Where the input rows under this row's windows start within their plane, in order.
+    pub(crate) fn input_rows(&self) -> impl Iterator<Item = usize> {
+        let [depth, height, width] = &self.dims.axes;
+        let (first, down) = (self.height, height.dilation * width.input);
+        (0..self.depth.count).flat_map(move |i| {
+            let start = ((self.depth.first + i * depth.dilation) * height.input + first.first) * width.input;
+            (0..first.count).map(move |j| start + j * down)
+        })
+    }
+}
+
+impl Axis {
+    fn unit() -> Self {
+        let span = Span { tap: 0, first: 0, count: 1, padded: 1 };
+        Self {
+            input: 1,
+            output: 1,
+            stride: 1,
+            dilation: 1,
+            spans: vec![span],
+            taps: vec![Tap { outputs: 0..1, first: 0 }],
+        }
+    }
+}
+
+fn product(op: &'static str, what: &'static str, extents: &[usize]) -> Result<usize> {
+    extents.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent)).ok_or(Error::Overflow { op, what })
+}
