@@ -85,6 +85,8 @@ fn dtype(storage: &CpuStorage) -> DType {
 /// The elements of `layout` in row-major order: borrowed where they lie so already.
 pub(crate) fn contiguous<'a, T: Copy>(data: &'a [T], layout: &Layout) -> Cow<'a, [T]> {
     match layout.contiguous_offsets() {
+        // An empty view may start beyond the end of its storage.
+        _ if layout.shape().elem_count() == 0 => Cow::Borrowed(&[]),
         Some((start, end)) => Cow::Borrowed(&data[start..end]),
         None => {
             let mut out = Vec::with_capacity(layout.shape().elem_count());
