@@ -1,0 +1,221 @@
+//! The same numbers in another memory layout: the value and the gradients must not notice.
+
+use crate::assertions::{apart, difference};
+use crate::check::Point;
+use crate::error::Result;
+use crate::function::{Function, Gradients, brief, gradients, values, weighted_sum};
+use crate::report::{Assertion, Report};
+use candle_core::{Tensor, Var};
+
+/// A way to lay an input out in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    Contiguous,
+    /// Axes stored in reverse order.
+    Transposed,
+    /// A window into a larger tensor of NaNs: an offset and wide rows.
+    Window,
+    /// The first entry of axis 0 repeated with stride 0. The values change with it.
+    Broadcast,
+}
+
+impl Layout {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Contiguous => "contiguous",
+            Self::Transposed => "transposed",
+            Self::Window => "a window into a larger tensor",
+            Self::Broadcast => "broadcast over axis 0",
+        }
+    }
+
+    fn applies(self, tensor: &Tensor) -> bool {
+        match self {
+            Self::Contiguous => true,
+            Self::Transposed => tensor.rank() >= 2,
+            Self::Window => tensor.rank() >= 1 && tensor.elem_count() > 0,
+            Self::Broadcast => tensor.rank() >= 1 && tensor.dim(0).is_ok_and(|extent| extent > 1),
+        }
+    }
+
+    /// The values that `tensor` has in this layout.
+    fn values(self, tensor: &Tensor) -> candle_core::Result<Tensor> {
+        match self {
+            Self::Broadcast => tensor.narrow(0, 0, 1)?.broadcast_as(tensor.shape())?.contiguous(),
+            _ => Ok(tensor.clone()),
+        }
+    }
+
+    /// What is stored, such that [`view`](Self::view) of it is `tensor` in this layout.
+    fn stored(self, tensor: &Tensor) -> candle_core::Result<Tensor> {
+        match self {
+            Self::Contiguous => Ok(tensor.clone()),
+            Self::Transposed => tensor.permute(reversed(tensor.rank()))?.contiguous(),
+            Self::Window => {
+                let padding = |like: &Tensor, axis: usize| {
+                    let mut dims = like.dims().to_vec();
+                    dims[axis] = 1;
+                    Tensor::full(f64::NAN, dims, like.device())?.to_dtype(like.dtype())
+                };
+                let last = tensor.rank() - 1;
+                let beside = padding(tensor, last)?;
+                let wide = Tensor::cat(&[&beside, tensor, &beside], last)?;
+                if last == 0 { Ok(wide) } else { Tensor::cat(&[&padding(&wide, 0)?, &wide], 0) }
+            }
+            Self::Broadcast => tensor.narrow(0, 0, 1)?.contiguous(),
+        }
+    }
+
+    /// A view of what is stored, or of its gradient, with the shape `dims`.
+    fn view(self, stored: &Tensor, dims: &[usize]) -> candle_core::Result<Tensor> {
+        match self {
+            Self::Contiguous => Ok(stored.clone()),
+            Self::Transposed => stored.permute(reversed(dims.len())),
+            Self::Window => {
+                let last = dims.len() - 1;
+                let rows = if last == 0 { stored.clone() } else { stored.narrow(0, 1, dims[0])? };
+                rows.narrow(last, 1, dims[last])
+            }
+            Self::Broadcast => stored.broadcast_as(dims),
+        }
+    }
+
+    /// A gradient of what is stored and one of the contiguous input, brought to the same shape.
+    fn comparable(self, stored: &Tensor, contiguous: &Tensor) -> candle_core::Result<(Tensor, Tensor)> {
+        match self {
+            Self::Broadcast => Ok((stored.clone(), contiguous.sum_keepdim(0)?)),
+            _ => Ok((self.view(stored, contiguous.dims())?, contiguous.clone())),
+        }
+    }
+}
+
+fn reversed(rank: usize) -> Vec<usize> {
+    (0..rank).rev().collect()
+}
+
+/// The value and the gradients for every input in every layout, alone and in pairs, against contiguous inputs.
+pub(crate) fn inputs(f: &Function<'_>, point: &Point, _: &Gradients, report: &mut Report) -> Result<()> {
+    for layouts in combinations(f) {
+        if let Some(detail) = one(f, point, &layouts)? {
+            let described: Vec<String> = layouts
+                .iter()
+                .zip(&f.inputs)
+                .filter(|(layout, _)| **layout != Layout::Contiguous)
+                .map(|(layout, input)| format!("`{}` {}", input.name, layout.as_str()))
+                .collect();
+            report.fail(Assertion::InputLayout, None, format!("with {}, {detail}", described.join(" and ")));
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn combinations(f: &Function<'_>) -> Vec<Vec<Layout>> {
+    let laid_out = |k: usize| {
+        let others = [Layout::Transposed, Layout::Window, Layout::Broadcast].into_iter();
+        others.filter(move |layout| layout.applies(&f.inputs[k].tensor))
+    };
+    let variables = f.variables();
+    let contiguous = vec![Layout::Contiguous; f.inputs.len()];
+    let mut all = Vec::new();
+    for (position, &k) in variables.iter().enumerate() {
+        for layout in laid_out(k) {
+            let mut alone = contiguous.clone();
+            alone[k] = layout;
+            all.push(alone.clone());
+            for &l in &variables[position + 1..] {
+                for second in laid_out(l) {
+                    let mut pair = alone.clone();
+                    pair[l] = second;
+                    all.push(pair);
+                }
+            }
+        }
+    }
+    // What is simplest to read comes first.
+    all.sort_by_key(|layouts| layouts.iter().filter(|layout| **layout != Layout::Contiguous).count());
+    all
+}
+
+/// What goes wrong with the inputs so laid out, in words.
+fn one(f: &Function<'_>, point: &Point, layouts: &[Layout]) -> Result<Option<String>> {
+    let (mut plain, mut plain_leaves) = (f.tensors(), f.tensors());
+    let (mut strided, mut strided_leaves) = (f.tensors(), f.tensors());
+    for k in f.variables() {
+        let tensor = &f.inputs[k].tensor;
+        plain_leaves[k] = Var::from_tensor(&layouts[k].values(tensor)?)?.as_tensor().clone();
+        plain[k] = plain_leaves[k].clone();
+        strided_leaves[k] = Var::from_tensor(&layouts[k].stored(tensor)?)?.as_tensor().clone();
+        strided[k] = layouts[k].view(&strided_leaves[k], tensor.dims())?;
+    }
+    let expected_y = f.value(&plain)?;
+    let y = match (f.call)(&strided) {
+        Ok(y) => y,
+        Err(error) => return Ok(Some(format!("the function fails: {}", brief(&error)))),
+    };
+    if y.dims() != expected_y.dims() {
+        return Ok(Some(format!("the value has shape {:?}, expected {:?}", y.dims(), expected_y.dims())));
+    }
+    if let Some(difference) = apart(f, &values(&y)?, &values(&expected_y)?) {
+        return Ok(Some(format!("the value changes {difference}")));
+    }
+    let expected = gradients(&weighted_sum(&expected_y, &point.cotangent)?, &plain_leaves);
+    let (expected, found) = match (expected, gradients(&weighted_sum(&y, &point.cotangent)?, &strided_leaves)) {
+        (Ok(expected), Ok(found)) => (expected, found),
+        (Ok(_), Err(failed)) => return Ok(Some(failed.0)),
+        (Err(failed), _) => return Ok(Some(format!("made contiguous, {}", failed.0))),
+    };
+    for k in f.variables() {
+        let difference = match (&found[k], &expected[k]) {
+            (Some(found), Some(expected)) => {
+                let (found, expected) = layouts[k].comparable(found, expected)?;
+                difference(f, &Some(found), &Some(expected))?
+            }
+            (found, expected) => difference(f, found, expected)?,
+        };
+        if let Some(difference) = difference {
+            return Ok(Some(format!("the gradient of `{}` changes {difference}", f.inputs[k].name)));
+        }
+    }
+    Ok(None)
+}
+
+/// The cotangent through a transposed view of the value, and through a broadcast scalar.
+pub(crate) fn cotangents(f: &Function<'_>, point: &Point, first: &Gradients, report: &mut Report) -> Result<()> {
+    let axes = reversed(point.y_dims.len());
+    let transposed = point.cotangent.permute(axes.clone())?.contiguous()?;
+    let ones = point.cotangent.ones_like()?;
+    let summed = match f.vjp(&f.all_tracked(), &ones)? {
+        Ok(gradients) => gradients,
+        Err(failed) => {
+            report.fail(Assertion::CotangentLayout, None, failed.0);
+            return Ok(());
+        }
+    };
+    for (how, expected) in [("through a transposed view", first), ("through a broadcast", &summed)] {
+        let mut arguments = f.tensors();
+        for k in f.variables() {
+            arguments[k] = Var::from_tensor(&arguments[k])?.as_tensor().clone();
+        }
+        let y = f.value(&arguments)?;
+        let loss = if std::ptr::eq(expected, first) {
+            weighted_sum(&y.permute(axes.clone())?, &transposed)?
+        } else {
+            y.sum_all()?
+        };
+        let found = match gradients(&loss, &arguments) {
+            Ok(found) => found,
+            Err(failed) => {
+                report.fail(Assertion::CotangentLayout, None, format!("{how}, {}", failed.0));
+                continue;
+            }
+        };
+        for k in f.variables() {
+            if let Some(difference) = difference(f, &found[k], &expected[k])? {
+                let detail = format!("a cotangent {how} changes it {difference}");
+                report.fail(Assertion::CotangentLayout, Some(&f.inputs[k].name), detail);
+            }
+        }
+    }
+    Ok(())
+}
