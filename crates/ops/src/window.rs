@@ -2,16 +2,16 @@
 //!
 //! Rank 1 and 2 are rank 3 with unit axes in front, so that one set of kernels serves them all.
 
-use crate::{Axes, Error, Result};
+use crate::{Error, Result};
 use std::ops::Range;
 
 /// What a user says of the windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct WindowSpec<const D: usize> {
-    pub(crate) kernel_size: Axes<D>,
-    pub(crate) stride: Axes<D>,
-    pub(crate) padding: Axes<D>,
-    pub(crate) dilation: Axes<D>,
+    pub(crate) kernel_size: [usize; D],
+    pub(crate) stride: [usize; D],
+    pub(crate) padding: [usize; D],
+    pub(crate) dilation: [usize; D],
     pub(crate) ceil_mode: bool,
 }
 
@@ -73,11 +73,6 @@ pub(crate) struct Row<'a> {
 }
 
 impl<const D: usize> WindowSpec<D> {
-    /// Windows of `kernel_size` side by side, unpadded and undilated.
-    pub(crate) fn new(kernel_size: Axes<D>) -> Self {
-        Self { kernel_size, stride: kernel_size, padding: 0.into(), dilation: 1.into(), ceil_mode: false }
-    }
-
     /// The geometry over an input of `shape`: `[N, C, axes…]`, or `[C, axes…]`.
     pub(crate) fn dims(&self, op: &'static str, shape: &[usize]) -> Result<PoolDims> {
         const { assert!(0 < D && D <= 3, "pooling runs over one to three axes") };
@@ -120,12 +115,12 @@ impl<const D: usize> WindowSpec<D> {
 
     fn check(&self, op: &'static str) -> Result<()> {
         let positive = [("kernel_size", self.kernel_size), ("stride", self.stride), ("dilation", self.dilation)];
-        for (argument, Axes(value)) in positive {
+        for (argument, value) in positive {
             if value.contains(&0) {
                 return Err(Error::NotPositive { op, argument, value: value.to_vec() });
             }
         }
-        for (padding, kernel_size) in self.padding.0.into_iter().zip(self.kernel_size.0) {
+        for (padding, kernel_size) in self.padding.into_iter().zip(self.kernel_size) {
             if padding > kernel_size / 2 {
                 return Err(Error::PoolPadding { op, padding, kernel_size });
             }
@@ -140,17 +135,17 @@ impl<const D: usize> WindowSpec<D> {
 
     /// The extent of the kernel with its dilation.
     fn reach(&self, i: usize) -> Option<usize> {
-        self.dilation.0[i].checked_mul(self.kernel_size.0[i] - 1)?.checked_add(1)
+        self.dilation[i].checked_mul(self.kernel_size[i] - 1)?.checked_add(1)
     }
 
     fn padded(&self, i: usize, input: usize) -> Option<usize> {
-        self.padding.0[i].checked_mul(2)?.checked_add(input)
+        self.padding[i].checked_mul(2)?.checked_add(input)
     }
 
     /// `⌊(L + 2p − reach + (ceil ? s − 1 : 0)) / s⌋ + 1`, less one where the last window would start in the right
     /// padding; `None` where that is not positive.
     fn output_extent(&self, op: &'static str, i: usize, input: usize) -> Result<Option<usize>> {
-        let stride = self.stride.0[i];
+        let stride = self.stride[i];
         let padded = self.padded(i, input).ok_or(Error::Overflow { op, what: "the padded input" })?;
         let reach = self.reach(i).ok_or(Error::Overflow { op, what: "the dilated kernel" })?;
         // Written so that no stride overflows.
@@ -158,7 +153,7 @@ impl<const D: usize> WindowSpec<D> {
             Some(room) => room / stride + 1 + usize::from(self.ceil_mode && !room.is_multiple_of(stride)),
             None => usize::from(self.ceil_mode && reach - padded < stride),
         };
-        let starts_in_padding = |output: usize| (output - 1).saturating_mul(stride) >= input + self.padding.0[i];
+        let starts_in_padding = |output: usize| (output - 1).saturating_mul(stride) >= input + self.padding[i];
         Ok(match output {
             0 => None,
             output if self.ceil_mode && starts_in_padding(output) => (output > 1).then(|| output - 1),
@@ -175,12 +170,12 @@ impl<const D: usize> WindowSpec<D> {
     fn axis(&self, i: usize, input: usize, output: usize) -> Axis {
         let spans: Vec<Span> = (0..output).map(|o| self.span(i, input, o)).collect();
         let taps = self.taps(i, input, &spans);
-        Axis { input, output, stride: self.stride.0[i], dilation: self.dilation.0[i], spans, taps }
+        Axis { input, output, stride: self.stride[i], dilation: self.dilation[i], spans, taps }
     }
 
     fn span(&self, i: usize, input: usize, o: usize) -> Span {
-        let (kernel_size, padding, dilation) = (self.kernel_size.0[i], self.padding.0[i], self.dilation.0[i]);
-        let start = o * self.stride.0[i];
+        let (kernel_size, padding, dilation) = (self.kernel_size[i], self.padding[i], self.dilation[i]);
+        let start = o * self.stride[i];
         let tap = padding.saturating_sub(start).div_ceil(dilation);
         let end = (input + padding - start).div_ceil(dilation).min(kernel_size);
         let count = end.saturating_sub(tap);
@@ -190,7 +185,7 @@ impl<const D: usize> WindowSpec<D> {
 
     /// The taps that `spans` hold. A later window starts with an earlier tap, so going backwards finds them in order.
     fn taps(&self, i: usize, input: usize, spans: &[Span]) -> Vec<Tap> {
-        let (stride, padding, dilation) = (self.stride.0[i], self.padding.0[i], self.dilation.0[i]);
+        let (stride, padding, dilation) = (self.stride[i], self.padding[i], self.dilation[i]);
         let (mut taps, mut next) = (Vec::new(), 0);
         for span in spans.iter().rev() {
             let end = span.tap + span.count;

@@ -14,9 +14,18 @@ use crate::{Axes, Error, Result};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct AvgPoolSpec<const D: usize> {
-    window: WindowSpec<D>,
-    count_include_pad: bool,
-    divisor_override: Option<i64>,
+    /// The extent of a window.
+    pub kernel_size: [usize; D],
+    /// The distance from one window to the next.
+    pub stride: [usize; D],
+    /// Zeros added on both sides of each axis.
+    pub padding: [usize; D],
+    /// Whether a last window that reaches beyond the padded input counts too.
+    pub ceil_mode: bool,
+    /// Whether the divisor counts the padding.
+    pub count_include_pad: bool,
+    /// A divisor for all windows in place of the count.
+    pub divisor_override: Option<i64>,
 }
 
 /// What the sum of a window is divided by.
@@ -34,20 +43,28 @@ impl<const D: usize> AvgPoolSpec<D> {
     /// Windows of `kernel_size` side by side: the stride is the kernel size, there is no padding, what the last whole
     /// window leaves over is dropped, and padding, once there is any, counts as zeros.
     pub fn new(kernel_size: impl Into<Axes<D>>) -> Self {
-        Self { window: WindowSpec::new(kernel_size.into()), count_include_pad: true, divisor_override: None }
+        let Axes(kernel_size) = kernel_size.into();
+        Self {
+            kernel_size,
+            stride: kernel_size,
+            padding: [0; D],
+            ceil_mode: false,
+            count_include_pad: true,
+            divisor_override: None,
+        }
     }
 
     /// The distance from one window to the next.
     #[must_use]
     pub fn stride(mut self, stride: impl Into<Axes<D>>) -> Self {
-        self.window.stride = stride.into();
+        self.stride = stride.into().0;
         self
     }
 
     /// Zeros added on both sides of each axis; at most half of the kernel size.
     #[must_use]
     pub fn padding(mut self, padding: impl Into<Axes<D>>) -> Self {
-        self.window.padding = padding.into();
+        self.padding = padding.into().0;
         self
     }
 
@@ -55,7 +72,7 @@ impl<const D: usize> AvgPoolSpec<D> {
     /// the right. What lies beyond the padding is not counted by the divisor.
     #[must_use]
     pub fn ceil_mode(mut self, ceil_mode: bool) -> Self {
-        self.window.ceil_mode = ceil_mode;
+        self.ceil_mode = ceil_mode;
         self
     }
 
@@ -80,6 +97,8 @@ impl<const D: usize> AvgPoolSpec<D> {
             None if self.count_include_pad => Divisor::Padded,
             None => Divisor::Valid,
         };
-        Ok((self.window.dims(op, shape)?, divisor))
+        let Self { kernel_size, stride, padding, ceil_mode, .. } = *self;
+        let window = WindowSpec { kernel_size, stride, padding, dilation: [1; D], ceil_mode };
+        Ok((window.dims(op, shape)?, divisor))
     }
 }

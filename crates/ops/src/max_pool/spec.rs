@@ -12,33 +12,45 @@ use crate::{Axes, Result};
 /// assert_ne!(spec, MaxPoolSpec::new([3, 2]));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct MaxPoolSpec<const D: usize>(WindowSpec<D>);
+pub struct MaxPoolSpec<const D: usize> {
+    /// The extent of a window.
+    pub kernel_size: [usize; D],
+    /// The distance from one window to the next.
+    pub stride: [usize; D],
+    /// Positions added on both sides of each axis.
+    pub padding: [usize; D],
+    /// The distance between the elements of one window.
+    pub dilation: [usize; D],
+    /// Whether a last window that reaches beyond the padded input counts too.
+    pub ceil_mode: bool,
+}
 
 impl<const D: usize> MaxPoolSpec<D> {
     /// Windows of `kernel_size` side by side: the stride is the kernel size, there is no padding and no dilation, and
     /// what the last whole window leaves over is dropped.
     pub fn new(kernel_size: impl Into<Axes<D>>) -> Self {
-        Self(WindowSpec::new(kernel_size.into()))
+        let Axes(kernel_size) = kernel_size.into();
+        Self { kernel_size, stride: kernel_size, padding: [0; D], dilation: [1; D], ceil_mode: false }
     }
 
     /// The distance from one window to the next.
     #[must_use]
     pub fn stride(mut self, stride: impl Into<Axes<D>>) -> Self {
-        self.0.stride = stride.into();
+        self.stride = stride.into().0;
         self
     }
 
     /// Positions added on both sides of each axis, which never win; at most half of the kernel size.
     #[must_use]
     pub fn padding(mut self, padding: impl Into<Axes<D>>) -> Self {
-        self.0.padding = padding.into();
+        self.padding = padding.into().0;
         self
     }
 
     /// The distance between the elements of one window.
     #[must_use]
     pub fn dilation(mut self, dilation: impl Into<Axes<D>>) -> Self {
-        self.0.dilation = dilation.into();
+        self.dilation = dilation.into().0;
         self
     }
 
@@ -46,11 +58,12 @@ impl<const D: usize> MaxPoolSpec<D> {
     /// the right.
     #[must_use]
     pub fn ceil_mode(mut self, ceil_mode: bool) -> Self {
-        self.0.ceil_mode = ceil_mode;
+        self.ceil_mode = ceil_mode;
         self
     }
 
     pub(super) fn dims(&self, op: &'static str, shape: &[usize]) -> Result<PoolDims> {
-        self.0.dims(op, shape)
+        let Self { kernel_size, stride, padding, dilation, ceil_mode } = *self;
+        WindowSpec { kernel_size, stride, padding, dilation, ceil_mode }.dims(op, shape)
     }
 }
