@@ -1,0 +1,66 @@
+"""Times PyTorch's convolution layers on the CPU, for the tables in benches/README.md.
+
+    pip install torch
+    python3 benches/peers/torch_layers.py [--threads 2]
+
+Prints milliseconds, medians: forward, and forward + backward of both gradients, in NCHW and in channels_last. PyTorch
+gains from a tuned malloc: run it again with MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=1073741824.
+"""
+
+import argparse
+import statistics
+import time
+
+import torch
+
+# name, n, c_in, extent, c_out, kernel, stride, padding: the layers of benches/lib.rs.
+LAYERS = [
+    ("mnist1", 64, 1, 28, 32, 3, 1, 0),
+    ("mnist2", 64, 32, 26, 64, 3, 1, 0),
+    ("res64", 16, 64, 56, 64, 3, 1, 1),
+    ("res128s2", 16, 128, 56, 128, 3, 2, 1),
+    ("res256", 16, 256, 14, 256, 3, 1, 1),
+    ("pointwise", 16, 256, 14, 1024, 1, 1, 0),
+    ("stem", 4, 3, 224, 64, 7, 2, 3),
+]
+
+
+def median_ms(f, repeats=15, warmup=3):
+    for _ in range(warmup):
+        f()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        f()
+        times.append(1e3 * (time.perf_counter() - start))
+    return statistics.median(times)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--threads", type=int, default=2)
+    torch.set_num_threads(parser.parse_args().threads)
+    print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads")
+    print(f"{'layer':<12}{'NCHW':>8}{'+ bwd':>8}{'NHWC':>8}{'+ bwd':>8}")
+    for name, n, c_in, extent, c_out, kernel, stride, padding in LAYERS:
+        row = f"{name:<12}"
+        for layout in (torch.contiguous_format, torch.channels_last):
+            x = torch.randn(n, c_in, extent, extent).to(memory_format=layout).requires_grad_()
+            w = torch.randn(c_out, c_in, kernel, kernel).to(memory_format=layout).requires_grad_()
+
+            def forward():
+                return torch.nn.functional.conv2d(x, w, None, stride, padding)
+
+            cotangent = torch.ones_like(forward())
+
+            def both():
+                torch.autograd.grad(forward(), (x, w), cotangent)
+
+            with torch.no_grad():
+                row += f"{median_ms(forward):8.2f}"
+            row += f"{median_ms(both):8.2f}"
+        print(row, flush=True)
+
+
+if __name__ == "__main__":
+    main()
