@@ -185,14 +185,12 @@ impl GradCheck {
         !self.skipped.contains(&assertion)
     }
 
+    pub(crate) fn empty_report(&self) -> Report {
+        Report { name: self.name.clone(), seed: self.seed, inputs: Vec::new(), failures: Vec::new(), notes: Vec::new() }
+    }
+
     pub(crate) fn run(&self, f: &Function<'_>) -> Result<Report> {
-        let mut report = Report {
-            name: self.name.clone(),
-            seed: self.seed,
-            inputs: Vec::new(),
-            failures: Vec::new(),
-            notes: Vec::new(),
-        };
+        let mut report = self.empty_report();
         let point = Point::new(self, f)?;
         if self.asserts(Assertion::Deterministic) && values(&f.value(&f.tensors())?)? != point.y {
             let detail = "two calls with the same inputs differ, so no difference can be measured; fix what it samples";

@@ -7,23 +7,50 @@ use crate::function::{Function, Gradients, brief, gradients, values, weighted_su
 use crate::report::{Assertion, Report};
 use candle_core::{Tensor, Var};
 
-/// A way to lay an input out in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Layout {
+/// A way to lay a tensor out in memory.
+///
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use taper_gradcheck::MemoryLayout;
+///
+/// let x = Tensor::new(&[[1f64, 2.], [3., 4.]], &Device::Cpu)?;
+/// let strided = MemoryLayout::Strided.apply(&x)?;
+/// assert_eq!(strided.stride(), [4, 2]);
+/// assert_eq!(strided.to_vec2::<f64>()?, x.to_vec2::<f64>()?);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MemoryLayout {
+    /// Row-major, without gaps.
     Contiguous,
-    /// Axes stored in reverse order.
+    /// The axes stored in reverse order.
     Transposed,
+    /// Every second element of the last axis of a tensor twice as wide.
+    Strided,
     /// A window into a larger tensor of NaNs: an offset and wide rows.
     Window,
     /// The first entry of axis 0 repeated with stride 0. The values change with it.
     Broadcast,
 }
 
-impl Layout {
+impl MemoryLayout {
+    /// Every layout, the simplest first.
+    pub const ALL: [Self; 5] = [Self::Contiguous, Self::Transposed, Self::Strided, Self::Window, Self::Broadcast];
+
+    /// A tensor of the same shape in this layout, with the same values: but for `Broadcast`, which repeats the first
+    /// entry of axis 0. Where the rank is too low for the layout, or there is nothing to lay out, the tensor itself.
+    ///
+    /// # Errors
+    /// Where candle cannot copy the tensor.
+    pub fn apply(self, tensor: &Tensor) -> candle_core::Result<Tensor> {
+        if self.applies(tensor) { self.view(&self.stored(tensor)?, tensor.dims()) } else { Ok(tensor.clone()) }
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Contiguous => "contiguous",
             Self::Transposed => "transposed",
+            Self::Strided => "strided",
             Self::Window => "a window into a larger tensor",
             Self::Broadcast => "broadcast over axis 0",
         }
@@ -33,8 +60,8 @@ impl Layout {
         match self {
             Self::Contiguous => true,
             Self::Transposed => tensor.rank() >= 2,
-            Self::Window => tensor.rank() >= 1 && tensor.elem_count() > 0,
-            Self::Broadcast => tensor.rank() >= 1 && tensor.dim(0).is_ok_and(|extent| extent > 1),
+            Self::Strided | Self::Window => tensor.rank() >= 1 && tensor.elem_count() > 0,
+            Self::Broadcast => tensor.dims().first().is_some_and(|extent| *extent > 1),
         }
     }
 
@@ -51,11 +78,12 @@ impl Layout {
         match self {
             Self::Contiguous => Ok(tensor.clone()),
             Self::Transposed => tensor.permute(reversed(tensor.rank()))?.contiguous(),
+            Self::Strided => Tensor::stack(&[tensor, &gap(tensor, tensor.dims())?], tensor.rank()),
             Self::Window => {
                 let padding = |like: &Tensor, axis: usize| {
                     let mut dims = like.dims().to_vec();
                     dims[axis] = 1;
-                    Tensor::full(f64::NAN, dims, like.device())?.to_dtype(like.dtype())
+                    gap(like, &dims)
                 };
                 let last = tensor.rank() - 1;
                 let beside = padding(tensor, last)?;
@@ -71,6 +99,7 @@ impl Layout {
         match self {
             Self::Contiguous => Ok(stored.clone()),
             Self::Transposed => stored.permute(reversed(dims.len())),
+            Self::Strided => stored.narrow(dims.len(), 0, 1)?.squeeze(dims.len()),
             Self::Window => {
                 let last = dims.len() - 1;
                 let rows = if last == 0 { stored.clone() } else { stored.narrow(0, 1, dims[0])? };
@@ -89,6 +118,12 @@ impl Layout {
     }
 }
 
+/// What no view may read.
+fn gap(like: &Tensor, dims: &[usize]) -> candle_core::Result<Tensor> {
+    let value = if like.dtype().is_float() { f64::NAN } else { 0.0 };
+    Tensor::full(value, dims, like.device())?.to_dtype(like.dtype())
+}
+
 fn reversed(rank: usize) -> Vec<usize> {
     (0..rank).rev().collect()
 }
@@ -100,7 +135,7 @@ pub(crate) fn inputs(f: &Function<'_>, point: &Point, _: &Gradients, report: &mu
             let described: Vec<String> = layouts
                 .iter()
                 .zip(&f.inputs)
-                .filter(|(layout, _)| **layout != Layout::Contiguous)
+                .filter(|(layout, _)| **layout != MemoryLayout::Contiguous)
                 .map(|(layout, input)| format!("`{}` {}", input.name, layout.as_str()))
                 .collect();
             report.fail(Assertion::InputLayout, None, format!("with {}, {detail}", described.join(" and ")));
@@ -110,13 +145,11 @@ pub(crate) fn inputs(f: &Function<'_>, point: &Point, _: &Gradients, report: &mu
     Ok(())
 }
 
-fn combinations(f: &Function<'_>) -> Vec<Vec<Layout>> {
-    let laid_out = |k: usize| {
-        let others = [Layout::Transposed, Layout::Window, Layout::Broadcast].into_iter();
-        others.filter(move |layout| layout.applies(&f.inputs[k].tensor))
-    };
+fn combinations(f: &Function<'_>) -> Vec<Vec<MemoryLayout>> {
+    let laid_out =
+        |k: usize| MemoryLayout::ALL[1..].iter().copied().filter(move |layout| layout.applies(&f.inputs[k].tensor));
     let variables = f.variables();
-    let contiguous = vec![Layout::Contiguous; f.inputs.len()];
+    let contiguous = vec![MemoryLayout::Contiguous; f.inputs.len()];
     let mut all = Vec::new();
     for (position, &k) in variables.iter().enumerate() {
         for layout in laid_out(k) {
@@ -133,12 +166,12 @@ fn combinations(f: &Function<'_>) -> Vec<Vec<Layout>> {
         }
     }
     // What is simplest to read comes first.
-    all.sort_by_key(|layouts| layouts.iter().filter(|layout| **layout != Layout::Contiguous).count());
+    all.sort_by_key(|layouts| layouts.iter().filter(|layout| **layout != MemoryLayout::Contiguous).count());
     all
 }
 
 /// What goes wrong with the inputs so laid out, in words.
-fn one(f: &Function<'_>, point: &Point, layouts: &[Layout]) -> Result<Option<String>> {
+fn one(f: &Function<'_>, point: &Point, layouts: &[MemoryLayout]) -> Result<Option<String>> {
     let (mut plain, mut plain_leaves) = (f.tensors(), f.tensors());
     let (mut strided, mut strided_leaves) = (f.tensors(), f.tensors());
     for k in f.variables() {

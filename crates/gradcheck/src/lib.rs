@@ -12,6 +12,7 @@
 //! # Ok::<(), candle_core::Error>(())
 //! ```
 
+mod adjoint;
 mod assertions;
 mod check;
 mod directions;
@@ -23,7 +24,10 @@ mod numeric;
 mod pattern;
 mod random;
 mod report;
+#[cfg(feature = "strategies")]
+pub mod strategies;
 
 pub use check::{GradCheck, Kinks};
 pub use error::{Error, Result};
+pub use layouts::MemoryLayout;
 pub use report::{Assertion, Element, Failure, InputReport, Report};

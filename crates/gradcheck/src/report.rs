@@ -44,6 +44,8 @@ pub enum Assertion {
     CotangentLayout,
     /// An input that is used twice receives the sum of both gradients.
     FanOut,
+    /// A function and its transpose satisfy ⟨f(u), v⟩ = ⟨u, fᵀ(v)⟩.
+    Adjoint,
 }
 
 impl Assertion {
@@ -69,6 +71,7 @@ impl Assertion {
             Self::InputLayout => "input layout",
             Self::CotangentLayout => "cotangent layout",
             Self::FanOut => "fan-out",
+            Self::Adjoint => "adjoint",
         }
     }
 }
