@@ -68,7 +68,7 @@ pub struct GradCheck {
     pub(crate) kinks: Kinks,
     pub(crate) worst: usize,
     directions: Option<usize>,
-    names: Vec<String>,
+    pub(crate) names: Vec<String>,
     linear: Vec<usize>,
     constant: Vec<usize>,
     skipped: Vec<Assertion>,
@@ -181,6 +181,10 @@ impl GradCheck {
         self.run(&self.function(&call, inputs)?)
     }
 
+    pub(crate) fn input_name(&self, k: usize) -> String {
+        self.names.get(k).cloned().unwrap_or_else(|| format!("input {k}"))
+    }
+
     pub(crate) fn asserts(&self, assertion: Assertion) -> bool {
         !self.skipped.contains(&assertion)
     }
@@ -235,7 +239,7 @@ impl GradCheck {
             let tensor =
                 if float { tensor.to_dtype(self.dtype)? } else { tensor.clone() }.detach().force_contiguous()?;
             Ok(Input {
-                name: self.names.get(k).cloned().unwrap_or_else(|| format!("input {k}")),
+                name: self.input_name(k),
                 tensor,
                 differentiated: float && !self.constant.contains(&k),
                 linear: self.linear.contains(&k),

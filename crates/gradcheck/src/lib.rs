@@ -24,6 +24,7 @@ mod numeric;
 mod pattern;
 mod random;
 mod report;
+mod second_order;
 #[cfg(feature = "strategies")]
 pub mod strategies;
 
