@@ -8,20 +8,28 @@
 mod avg_pool;
 mod axes;
 mod conv;
+mod cross_entropy;
+mod dropout;
 mod error;
 mod graph;
+mod linear;
 mod matmul;
 mod max_pool;
 mod mode;
 pub mod optim;
 mod parallel;
 pub mod random;
+mod relu;
 mod storage;
 mod window;
 
 pub use avg_pool::{AvgPoolSpec, avg_pool2d};
 pub use axes::Axes;
 pub use conv::{ConvSpec, Padding, conv2d, conv2d_input_grad, conv2d_weight_grad};
+pub use cross_entropy::{CrossEntropySpec, Reduction, cross_entropy};
+pub use dropout::dropout;
 pub use error::{Error, Result};
+pub use linear::linear;
 pub use max_pool::{MaxPoolSpec, max_pool2d, max_pool2d_with_indices};
 pub use mode::{Draw, Mode};
+pub use relu::relu;

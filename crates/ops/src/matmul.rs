@@ -1,6 +1,7 @@
 //! Matrix product on one thread, over slices with strides: the caller cuts the work, so results never depend on threads.
 
 use crate::storage::Element;
+use std::ops::Range;
 
 /// A matrix that views a slice.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +22,12 @@ impl<'a, T> Matrix<'a, T> {
     /// The transpose, over the same elements.
     pub(crate) fn t(self) -> Self {
         Self { rows: self.cols, cols: self.rows, row_stride: self.col_stride, col_stride: self.row_stride, ..self }
+    }
+
+    /// The block of these rows and columns, which lie within the matrix.
+    pub(crate) fn block(self, rows: Range<usize>, cols: Range<usize>) -> Self {
+        let first = rows.start * self.row_stride + cols.start * self.col_stride;
+        Self { data: self.data.get(first..).unwrap_or_default(), rows: rows.len(), cols: cols.len(), ..self }
     }
 
     /// Whether every element lies inside the slice.
@@ -87,8 +94,17 @@ mod tests {
         let mut dst = [10f64; 6];
         matmul(&mut dst, 3, false, Matrix::new(&a, 2, 3, 3), Matrix::new(&b, 3, 2, 2));
         assert_eq!(dst, [8., 5., 10., 20., 11., 10.]);
-        matmul(&mut dst, 3, true, Matrix::new(&a, 3, 2, 2).t(), Matrix::new(&b, 2, 3, 3).t().t().t().t());
-        assert_eq!(dst[0], 8. + 1. * 1. + 3. * 1.);
+        matmul(&mut dst, 3, true, Matrix::new(&a, 3, 2, 2).t(), Matrix::new(&b, 2, 3, 3).t().t().t());
+        assert_eq!(dst, [19., 14., 10., 34., 23., 10.]);
+    }
+
+    #[test]
+    fn blocks_of_a_transpose() {
+        let a = [1f64, 2., 3., 4., 5., 6.];
+        let mut dst = [0f64; 2];
+        let block = Matrix::new(&a, 2, 3, 3).t().block(1..3, 1..2);
+        matmul(&mut dst, 1, false, block, Matrix::new(&[10f64], 1, 1, 1));
+        assert_eq!(dst, [50., 60.]);
     }
 
     #[test]

@@ -6,6 +6,8 @@
 #![allow(clippy::float_cmp, reason = "infinities agree by equality")]
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of this module")]
 
+pub mod layouts;
+
 use candle_core::{DType, Device, Tensor, Var};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -64,6 +66,9 @@ pub fn check<E: std::fmt::Display>(
     for case in cases.iter().map(read_case).filter(wanted) {
         for (dtype, tolerance) in [(DType::F64, 1e-9), (DType::F32, 1e-4)] {
             let inputs = inputs(&case, &tensors, dtype);
+            if case.inputs.iter().any(|name| leaves_range(&inputs[name], &tensors[&format!("{}.{name}", case.id)])) {
+                continue;
+            }
             let outcome = call(&case, &inputs);
             match (&case.error, outcome) {
                 (Some(_), Ok(None)) => {}
@@ -108,6 +113,13 @@ fn inputs(case: &Case, tensors: &HashMap<String, Tensor>, dtype: DType) -> HashM
         (name.clone(), if tracked { Var::from_tensor(&tensor).unwrap().into_inner() } else { tensor })
     };
     case.inputs.iter().map(read).collect()
+}
+
+/// Whether numbers became zero or infinite on the way into a narrower dtype, such as 1e-300 in float32: those are other
+/// numbers, at which the reference was not asked.
+fn leaves_range(narrow: &Tensor, wide: &Tensor) -> bool {
+    let (narrow, wide) = (layouts::values(narrow), layouts::values(wide));
+    narrow.iter().zip(&wide).any(|(narrow, wide)| wide.is_normal() && !narrow.is_normal())
 }
 
 fn hold(

@@ -1,0 +1,155 @@
+//! The cross entropy and its gradients on slices.
+//!
+//! Logarithms and sums are kept in float64, whatever the logits are: they cost nothing beside the exponentials.
+
+use super::spec::{Loss, Reduction, Target};
+use crate::parallel::for_each_item;
+use crate::storage::Element;
+
+/// An exponential, in simple operations.
+const EXP: usize = 16;
+
+/// What turns a position's logits into probabilities: `−log p = (max − x) + log_sum`. Kept apart, because their sum would
+/// lose a small `log_sum` beside a large `max`.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Normaliser {
+    max: f64,
+    log_sum: f64,
+}
+
+impl Normaliser {
+    fn neg_log_p<T: Element>(self, x: T) -> f64 {
+        (self.max - x.to_f64()) + self.log_sum
+    }
+}
+
+/// One position of the logits: where its classes lie, and what it should have been.
+struct Position<'a, T> {
+    loss: &'a Loss,
+    index: usize,
+    first: usize,
+    target: Option<&'a [T]>,
+}
+
+impl<'a, T: Element> Position<'a, T> {
+    fn new(loss: &'a Loss, target: Option<&'a [T]>, index: usize) -> Self {
+        let inner = loss.dims.inner;
+        Self { loss, index, first: index / inner * loss.dims.classes * inner + index % inner, target }
+    }
+
+    fn at(&self, class: usize) -> usize {
+        self.first + class * self.loss.dims.inner
+    }
+
+    fn ignored(&self) -> bool {
+        matches!(&self.loss.target, Target::Classes(classes) if classes[self.index].is_none())
+    }
+
+    /// q[n, c], the weight of −log p[n, c] in the loss of a position that is not ignored.
+    fn share(&self, class: usize) -> f64 {
+        let target = match (&self.loss.target, self.target) {
+            (Target::Classes(classes), _) => f64::from(classes[self.index] == Some(class)),
+            (Target::Probabilities, target) => target.map_or(0., |target| target[self.at(class)].to_f64()),
+        };
+        let smoothing = self.loss.label_smoothing;
+        self.loss.class_weight(class) * ((1. - smoothing) * target + smoothing / self.loss.dims.classes as f64)
+    }
+}
+
+pub(super) fn normalisers<T: Element>(loss: &Loss, x: &[T]) -> Vec<Normaliser> {
+    let classes = loss.dims.classes;
+    let mut out = vec![Normaliser::default(); loss.dims.positions()];
+    for_each_item(&mut out, 1, classes * EXP, |index, out| {
+        let position = Position::<T>::new(loss, None, index);
+        let logits = || (0..classes).map(|class| x[position.at(class)]);
+        let max = logits().fold(T::neg_infinity(), num_traits::Float::max);
+        let sum: f64 = logits().map(|x| (x - max).exp().to_f64()).sum();
+        out[0] = Normaliser { max: max.to_f64(), log_sum: sum.ln() };
+    });
+    out
+}
+
+/// The losses of the positions, reduced as the loss says; always added in the order of the positions.
+pub(super) fn forward<T: Element>(loss: &Loss, x: &[T], target: Option<&[T]>, normalisers: &[Normaliser]) -> Vec<T> {
+    let classes = loss.dims.classes;
+    let mut losses = vec![0f64; loss.dims.positions()];
+    for_each_item(&mut losses, 1, classes, |index, out| {
+        let position = Position::new(loss, target, index);
+        if position.ignored() {
+            return;
+        }
+        out[0] = (0..classes)
+            .map(|class| match position.share(class) {
+                // 0 · log 0 = 0: a logit of −∞ excludes a class that is no target.
+                0. => 0.,
+                share => share * normalisers[index].neg_log_p(x[position.at(class)]),
+            })
+            .sum();
+    });
+    match loss.reduction {
+        Reduction::None => losses.into_iter().map(T::from_f64).collect(),
+        Reduction::Sum | Reduction::Mean => {
+            vec![T::from_f64(losses.iter().fold(0., |sum, loss| sum + loss) / loss.divisor)]
+        }
+    }
+}
+
+pub(super) fn logits_grad<T: Element>(
+    loss: &Loss,
+    x: &[T],
+    target: Option<&[T]>,
+    dy: &[T],
+    normalisers: &[Normaliser],
+) -> Vec<T> {
+    for_each_position(loss, target, EXP, |position, first, dx| {
+        let classes = loss.dims.classes;
+        let dy = position_grad(loss, dy, position.index);
+        let mass: f64 = (0..classes).map(|class| position.share(class)).sum();
+        for class in 0..classes {
+            let at = position.at(class);
+            let p = T::from_f64(-normalisers[position.index].neg_log_p(x[at])).exp().to_f64();
+            dx[at - first] = T::from_f64(dy * (p * mass - position.share(class)));
+        }
+    })
+}
+
+/// The gradient of class probabilities.
+pub(super) fn target_grad<T: Element>(loss: &Loss, x: &[T], dy: &[T], normalisers: &[Normaliser]) -> Vec<T> {
+    for_each_position(loss, None, 1, |position: Position<'_, T>, first, dtarget| {
+        let dy = position_grad(loss, dy, position.index);
+        for class in 0..loss.dims.classes {
+            let at = position.at(class);
+            let share = loss.class_weight(class) * (1. - loss.label_smoothing);
+            dtarget[at - first] = T::from_f64(dy * share * normalisers[position.index].neg_log_p(x[at]));
+        }
+    })
+}
+
+/// An output of the logits' shape, 0 where ignored; `f` gets each position, and the sample's run of the output with the
+/// index of its first element. `cost` is the work of an element.
+fn for_each_position<T: Element>(
+    loss: &Loss,
+    target: Option<&[T]>,
+    cost: usize,
+    f: impl Fn(Position<'_, T>, usize, &mut [T]) + Sync,
+) -> Vec<T> {
+    let (inner, sample) = (loss.dims.inner, loss.dims.classes * loss.dims.inner);
+    let mut out = vec![T::zero(); loss.dims.samples * sample];
+    for_each_item(&mut out, sample, sample * cost, |n, run| {
+        for index in n * inner..(n + 1) * inner {
+            let position = Position::new(loss, target, index);
+            if !position.ignored() {
+                f(position, n * sample, run);
+            }
+        }
+    });
+    out
+}
+
+fn position_grad<T: Element>(loss: &Loss, dy: &[T], position: usize) -> f64 {
+    let dy = match loss.reduction {
+        Reduction::None => dy[position],
+        Reduction::Sum | Reduction::Mean => dy[0],
+    };
+    dy.to_f64() / loss.divisor
+}

@@ -1,0 +1,79 @@
+//! Drawing a mask and applying it, in one pass.
+
+use super::spec::Mask;
+use crate::parallel::for_each_item;
+use crate::random::{counter, philox4x32};
+use crate::storage::Element;
+
+/// Elements a run.
+const RUN: usize = 1 << 12;
+/// Drawing a word, in simple operations.
+const COST: usize = 2;
+/// Counters drawn at once: independent of each other, so the compiler gives each a vector lane.
+const BLOCK: usize = 16;
+
+/// `x · scale` where kept, 0 elsewhere.
+pub(super) fn apply<T: Element>(mask: &Mask, x: &[T]) -> Vec<T> {
+    let mut y = vec![T::zero(); x.len()];
+    let Some(threshold) = mask.threshold else {
+        return y;
+    };
+    for_each_item(&mut y, RUN, RUN * COST, |i, y| {
+        let x = &x[i * RUN..][..y.len()];
+        run(mask, threshold, mask.first + (i * RUN) as u64, x, y);
+    });
+    y
+}
+
+/// The widest instructions this machine has; integer words, a comparison and one rounded product are the same bits on all.
+fn run<T: Element>(mask: &Mask, threshold: u32, first: u64, x: &[T], y: &mut [T]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {
+            // SAFETY: the instructions it is compiled for were found on this machine.
+            return unsafe { run_avx512(mask, threshold, first, x, y) };
+        }
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: as above.
+            return unsafe { run_avx2(mask, threshold, first, x, y) };
+        }
+    }
+    run_portable(mask, threshold, first, x, y);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vl")]
+fn run_avx512<T: Element>(mask: &Mask, threshold: u32, first: u64, x: &[T], y: &mut [T]) {
+    run_portable(mask, threshold, first, x, y);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn run_avx2<T: Element>(mask: &Mask, threshold: u32, first: u64, x: &[T], y: &mut [T]) {
+    run_portable(mask, threshold, first, x, y);
+}
+
+/// `first`: the index in the whole batch of `x[0]`, which may lie within a counter's four words.
+#[inline(always)]
+fn run_portable<T: Element>(mask: &Mask, threshold: u32, first: u64, x: &[T], y: &mut [T]) {
+    let scale = T::from_f64(mask.scale);
+    let mut at = 0;
+    while at < x.len() {
+        let index = first + at as u64;
+        let skip = (index % 4) as usize;
+        let words = words(mask, index / 4);
+        let len = (4 * BLOCK - skip).min(x.len() - at);
+        let (x, y) = (&x[at..at + len], &mut y[at..at + len]);
+        for ((y, &x), &word) in y.iter_mut().zip(x).zip(&words.as_flattened()[skip..]) {
+            *y = if word >= threshold { x * scale } else { T::zero() };
+        }
+        at += len;
+    }
+}
+
+#[inline(always)]
+fn words(mask: &Mask, first_block: u64) -> [[u32; 4]; BLOCK] {
+    std::array::from_fn(|i| {
+        philox4x32(mask.draw.seed, counter(first_block + i as u64, mask.draw.step, mask.draw.layer))
+    })
+}

@@ -1,0 +1,52 @@
+//! The fully connected layer's product.
+
+mod autograd;
+mod cpu;
+mod spec;
+
+use crate::Result;
+use autograd::Linear;
+use candle_core::Tensor;
+use spec::LinearDims;
+
+/// An affine map of the last axis.
+///
+/// # Formula
+///
+/// `y[…, o] = Σ_i x[…, i] · weight[o, i] + bias[o]`.
+///
+/// # Shapes
+///
+/// `x`: `[…, in_features]`, any number of leading axes, none included; `weight`: `[out_features, in_features]`; `bias`:
+/// `[out_features]`; the result: `[…, out_features]`.
+///
+/// # Gradient
+///
+/// `dx = dy · weight`, `dweight = dyᵀ · x`, `dbias = Σ dy`, the leading axes taken together: each only where it is wanted,
+/// and each differentiable again.
+///
+/// # Errors
+///
+/// Ranks or extents that do not belong together, dtypes that differ or are not f32 or f64.
+///
+/// # Source
+///
+/// The semantics are those of `torch.nn.functional.linear`; the product is the `gemm` crate's.
+///
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use taper_ops::linear;
+///
+/// let x = Tensor::new(&[[1f32, 2.]], &Device::Cpu)?;
+/// let weight = Tensor::new(&[[3f32, 4.], [5., 6.], [7., 8.]], &Device::Cpu)?;
+/// let bias = Tensor::new(&[0f32, 1., 2.], &Device::Cpu)?;
+/// assert_eq!(linear(&x, &weight, Some(&bias))?.to_vec2::<f32>()?, [[11., 18., 25.]]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let dims = LinearDims::new("linear", x.dims(), weight.dims(), bias.map(Tensor::dims))?;
+    Ok(match bias {
+        None => x.apply_op2(weight, Linear(dims))?,
+        Some(bias) => x.apply_op3(weight, bias, Linear(dims))?,
+    })
+}
