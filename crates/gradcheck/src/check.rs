@@ -75,14 +75,14 @@ pub struct GradCheck {
 }
 
 impl GradCheck {
-    /// A check that reports under `name`, with the defaults: float64, seed 0, relative tolerance 1e-6, the five worst
+    /// A check that reports under `name`, with the defaults: float64, seed 0, relative tolerance 1e-8, the five worst
     /// elements of each input, every [`Assertion`] but [`Assertion::Wasted`].
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             seed: 0,
             dtype: DType::F64,
-            relative: 1e-6,
+            relative: 1e-8,
             absolute: 1e-12,
             kinks: Kinks::Skip,
             worst: 5,

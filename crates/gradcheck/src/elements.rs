@@ -61,13 +61,14 @@ pub(crate) struct Judge<'a> {
     check: &'a GradCheck,
     differences: &'a Differences<'a>,
     epsilon: f64,
+    linear: bool,
     /// The size of the analytic derivatives: sums of such terms round at this scale.
     scale: f64,
 }
 
 impl<'a> Judge<'a> {
     pub(crate) fn new(check: &'a GradCheck, f: &Function<'_>, differences: &'a Differences<'a>, scale: f64) -> Self {
-        Self { check, differences, epsilon: f.epsilon(), scale }
+        Self { check, differences, epsilon: f.epsilon(), linear: differences.linear(), scale }
     }
 
     /// Holds `analytic` against differences along `direction`.
@@ -79,12 +80,16 @@ impl<'a> Judge<'a> {
                 continue;
             }
             let tolerance = self.tolerance(&estimate);
-            let right = (analytic - estimate.value).abs() <= tolerance;
-            // The first step that resolves is the sharpest; a later one may still step past a kink nearby.
-            if right || judged.outcome == Outcome::Unresolved {
-                let outcome = if right { Outcome::Right } else { Outcome::Wrong };
-                judged = Judged { outcome, numeric: estimate.value, tolerance, ..judged };
+            // The first step that resolves is the sharpest. A smaller one replaces it only where it contradicts it, which
+            // means that the larger one stepped over a kink.
+            let same = judged.outcome != Outcome::Unresolved
+                && (estimate.value - judged.numeric).abs() <= tolerance + judged.tolerance;
+            if same {
+                continue;
             }
+            let right = (analytic - estimate.value).abs() <= tolerance;
+            let outcome = if right { Outcome::Right } else { Outcome::Wrong };
+            judged = Judged { outcome, numeric: estimate.value, tolerance, ..judged };
             if right {
                 return Ok(judged);
             }
@@ -101,7 +106,9 @@ impl<'a> Judge<'a> {
 
     fn tolerance(&self, estimate: &Estimate) -> f64 {
         let rounding = 64.0 * self.epsilon * self.scale;
-        self.check.absolute + self.check.relative * estimate.value.abs() + estimate.error + rounding
+        let linear = 256.0 * self.epsilon;
+        let relative = if self.linear { self.check.relative.min(linear) } else { self.check.relative };
+        self.check.absolute + relative * estimate.value.abs() + estimate.error + rounding
     }
 
     /// An estimate too rough to tell a wrong gradient from a right one is none.
@@ -113,7 +120,13 @@ impl<'a> Judge<'a> {
 }
 
 /// Gathers the verdicts on one input.
-fn input_report(check: &GradCheck, f: &Function<'_>, k: usize, judged: &[Judged], missing: bool) -> InputReport {
+pub(crate) fn input_report(
+    check: &GradCheck,
+    f: &Function<'_>,
+    k: usize,
+    judged: &[Judged],
+    missing: bool,
+) -> InputReport {
     let mut report = InputReport::new(f, k, missing);
     judged.iter().for_each(|judged| report.count(judged.outcome));
     report.pattern = pattern::describe(judged, f.inputs[k].tensor.dims());

@@ -28,6 +28,8 @@ mod second_order;
 #[cfg(feature = "strategies")]
 pub mod strategies;
 
+mod twin;
+
 pub use check::{GradCheck, Kinks};
 pub use error::{Error, Result};
 pub use layouts::MemoryLayout;

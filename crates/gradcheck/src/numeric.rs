@@ -52,9 +52,14 @@ impl<'a> Differences<'a> {
         Ok(Self { f, cotangent, input, x, y: y.to_vec(), rounding: f.epsilon() * largest })
     }
 
+    /// Whether the function was declared linear in the input: then there is no truncation error and no kink.
+    pub(crate) fn linear(&self) -> bool {
+        self.f.inputs[self.input].linear
+    }
+
     /// The derivatives that differences of ever smaller steps give, for as long as the caller asks for the next.
     pub(crate) fn estimates<'s>(&'s self, direction: Direction<'s>) -> impl Iterator<Item = Result<Estimate>> + 's {
-        let linear = self.f.inputs[self.input].linear;
+        let linear = self.linear();
         let steps = if linear { 1 } else { self.steps().len() };
         (0..steps).map(move |i| {
             if linear {
@@ -67,7 +72,7 @@ impl<'a> Differences<'a> {
 
     /// Whether the one-sided derivatives differ, and go on differing as the step shrinks.
     pub(crate) fn kink(&self, direction: Direction<'_>) -> Result<Option<Kink>> {
-        if self.f.inputs[self.input].linear {
+        if self.linear() {
             return Ok(None);
         }
         let unit = self.unit(direction);

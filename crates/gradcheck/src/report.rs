@@ -44,6 +44,8 @@ pub enum Assertion {
     CotangentLayout,
     /// An input that is used twice receives the sum of both gradients.
     FanOut,
+    /// The value in float32 is that in float64, but for rounding.
+    Twin,
     /// A function and its transpose satisfy ⟨f(u), v⟩ = ⟨u, fᵀ(v)⟩.
     Adjoint,
 }
@@ -71,6 +73,7 @@ impl Assertion {
             Self::InputLayout => "input layout",
             Self::CotangentLayout => "cotangent layout",
             Self::FanOut => "fan-out",
+            Self::Twin => "float32 value",
             Self::Adjoint => "adjoint",
         }
     }
