@@ -93,6 +93,45 @@ pub enum Error {
         /// The batch that was due.
         batch: usize,
     },
+    /// A number of the training loop is NaN or infinite.
+    #[error(
+        "the {what} is {value} at step {step} (epoch {epoch}); lower the learning rate, clip the gradients' norm, or look for \
+         such values in the data"
+    )]
+    NotFinite {
+        /// Which number.
+        what: &'static str,
+        /// Its value.
+        value: f64,
+        /// The epoch, counted from 1.
+        epoch: usize,
+        /// The optimiser step, counted from 1; it was not taken.
+        step: usize,
+    },
+    /// A state that an optimiser cannot go on from.
+    #[error("the optimiser's state does not fit: {entry} {reason}")]
+    OptimizerState {
+        /// The entry at fault.
+        entry: String,
+        /// What is wrong with it, as the rest of a sentence.
+        reason: String,
+    },
+    /// A file that is no whole checkpoint of this model.
+    #[error("{} is not a checkpoint to resume from: {reason}", path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A checkpoint of a run that was configured otherwise.
+    #[error("cannot resume from {}: {differences}; restore the configuration, or start anew", path.display())]
+    ConfigurationChanged {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What differs, with both values.
+        differences: String,
+    },
     /// An error of candle's own.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

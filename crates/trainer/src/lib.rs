@@ -3,7 +3,22 @@
 //!
 //! The trainer knows no layer: it is handed variables by name and a forward function.
 
+mod checkpoint;
 pub mod data;
 mod error;
+mod exact;
+mod file;
+mod history;
+mod metrics;
+mod observer;
+pub mod optim;
+mod schedule;
+mod trainer;
 
+pub use checkpoint::{Checkpoints, SkippedCheckpoint};
 pub use error::{Error, Result};
+pub use history::{EpochRecord, History};
+pub use metrics::{Accuracy, Metrics};
+pub use observer::{CsvLog, FitStart, Observer, Progress, Resume, StepEnd};
+pub use schedule::{Constant, CosineAnnealing, OneCycle, Rates, Schedule};
+pub use trainer::Trainer;

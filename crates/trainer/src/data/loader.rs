@@ -140,6 +140,18 @@ impl Loader {
         if self.drop_last { self.len() / self.batch_size } else { self.len().div_ceil(self.batch_size) }
     }
 
+    /// What decides the batches, by name: a resumed run must have the same.
+    pub(crate) fn configuration(&self) -> [(&'static str, String); 6] {
+        [
+            ("loader samples", self.len().to_string()),
+            ("loader batch_size", self.batch_size.to_string()),
+            ("loader seed", self.seed.to_string()),
+            ("loader shuffle", self.shuffle.to_string()),
+            ("loader drop_last", self.drop_last.to_string()),
+            ("loader transforms", self.transforms.len().to_string()),
+        ]
+    }
+
     /// The batches of an epoch from `first_batch` on; none when there are no more than that.
     ///
     /// Workers start at once. They stop when the iterator is dropped, after the batch in their hands. After an error the

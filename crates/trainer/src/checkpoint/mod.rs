@@ -1,0 +1,163 @@
+//! Checkpoints: where they lie, which of them are kept, and which is the newest whole one.
+
+mod format;
+
+use crate::file::{TEMPORARY, prepare_folder, write_atomic};
+use crate::trainer::Position;
+use crate::{Error, Result};
+use candle_core::Tensor;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// When checkpoints are written, where to, and how many are kept.
+///
+/// A checkpoint is one file, `step-00001234.safetensors`. It is written beside its place, brought to the disk and renamed,
+/// so that a crash leaves the former ones and never half of one. The last step of a fit always writes one. A fit that
+/// starts anew takes the folder over: its first checkpoint replaces those of the run before.
+///
+/// ```
+/// use taper_trainer::Checkpoints;
+///
+/// let checkpoints = Checkpoints::new("runs/mnist/checkpoints").every_steps(200).keep_last(2);
+/// ```
+#[derive(Debug, Clone)]
+pub struct Checkpoints {
+    folder: PathBuf,
+    every_epoch: bool,
+    every_steps: Option<usize>,
+    keep_last: usize,
+    /// The steps of this run's checkpoints that are there.
+    saved: BTreeSet<usize>,
+}
+
+/// A file that is no whole checkpoint, and that a resumed fit passed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkippedCheckpoint {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// What a folder of checkpoints holds to resume from.
+pub(crate) struct Search {
+    /// The newest whole checkpoint, with its path.
+    pub(crate) newest: Option<(PathBuf, Checkpoint)>,
+    /// The files that were passed over.
+    pub(crate) skipped: Vec<SkippedCheckpoint>,
+}
+
+/// All that a run needs to go on as if it had never stopped.
+pub(crate) struct Checkpoint {
+    /// What must be the same in the run that resumes, by name.
+    pub(crate) configuration: BTreeMap<String, String>,
+    pub(crate) position: Position,
+    pub(crate) parameters: BTreeMap<String, Tensor>,
+    pub(crate) optimizer: BTreeMap<String, Tensor>,
+}
+
+impl Checkpoints {
+    /// A checkpoint at the end of each epoch, of which the last three are kept.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into(), every_epoch: true, every_steps: None, keep_last: 3, saved: BTreeSet::new() }
+    }
+
+    /// Whether the end of each epoch writes one; `true` by default.
+    pub fn every_epoch(mut self, every_epoch: bool) -> Self {
+        self.every_epoch = every_epoch;
+        self
+    }
+
+    /// Writes one every `steps` optimiser steps too; 0 turns that off.
+    pub fn every_steps(mut self, steps: usize) -> Self {
+        self.every_steps = (steps > 0).then_some(steps);
+        self
+    }
+
+    /// How many are kept, at least one; 3 by default.
+    pub fn keep_last(mut self, count: usize) -> Self {
+        self.keep_last = count.max(1);
+        self
+    }
+
+    /// The folder they lie in.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(crate) fn prepare(&self) -> Result<()> {
+        prepare_folder(&self.folder)
+    }
+
+    pub(crate) fn due_at_step(&self, step: usize) -> bool {
+        self.every_steps.is_some_and(|every| step.is_multiple_of(every))
+    }
+
+    pub(crate) fn due_at_epoch(&self) -> bool {
+        self.every_epoch
+    }
+
+    /// Writes `checkpoint` and removes what is no longer kept; the path of the new file.
+    pub(crate) fn save(&mut self, checkpoint: &Checkpoint) -> Result<PathBuf> {
+        let step = checkpoint.position.step;
+        let path = self.path(step);
+        write_atomic(&path, &format::encode(checkpoint)?)?;
+        self.saved.insert(step);
+        while self.saved.len() > self.keep_last {
+            self.saved.pop_first();
+        }
+        for (step, path) in self.list()? {
+            if is_temporary(&path) || !self.saved.contains(&step) {
+                fs::remove_file(&path).map_err(|source| Error::Io { action: "remove", path, source })?;
+            }
+        }
+        Ok(path)
+    }
+
+    /// The newest whole checkpoint, and the files that were newer but not whole.
+    pub(crate) fn search(&mut self) -> Result<Search> {
+        let mut skipped = Vec::new();
+        let whole: Vec<_> = self.list()?.into_iter().filter(|(_, path)| !is_temporary(path)).collect();
+        for (step, path) in whole.iter().rev() {
+            let bytes = fs::read(path).map_err(|source| Error::Io { action: "read", path: path.clone(), source })?;
+            match format::decode(&bytes) {
+                Ok(checkpoint) => {
+                    self.saved = whole.iter().map(|(step, _)| *step).filter(|older| older <= step).collect();
+                    return Ok(Search { newest: Some((path.clone(), checkpoint)), skipped });
+                }
+                Err(reason) => skipped.push(SkippedCheckpoint { path: path.clone(), reason }),
+            }
+        }
+        Ok(Search { newest: None, skipped })
+    }
+
+    fn path(&self, step: usize) -> PathBuf {
+        self.folder.join(format!("step-{step:08}.safetensors"))
+    }
+
+    /// The files of the folder that are named as checkpoints, whole, torn or half-written, by step.
+    fn list(&self) -> Result<Vec<(usize, PathBuf)>> {
+        let fail = |source| Error::Io { action: "read", path: self.folder.clone(), source };
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.folder).map_err(fail)? {
+            let path = entry.map_err(fail)?.path();
+            if let Some(step) = step_of(&path) {
+                found.push((step, path));
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+}
+
+fn step_of(path: &Path) -> Option<usize> {
+    let name = path.file_name()?.to_str()?;
+    let name = name.strip_suffix(TEMPORARY).and_then(|name| name.strip_suffix('.')).unwrap_or(name);
+    let digits = name.strip_prefix("step-")?.strip_suffix(".safetensors")?;
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
+fn is_temporary(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == TEMPORARY)
+}

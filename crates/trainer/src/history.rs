@@ -1,0 +1,34 @@
+//! What became of each epoch.
+
+use crate::{Metrics, exact};
+use serde::{Deserialize, Serialize};
+
+/// The epochs of a run, in order. It holds no clock, so that a resumed run has the very history of an uninterrupted one.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// One record an epoch.
+    pub epochs: Vec<EpochRecord>,
+}
+
+impl History {
+    /// The record of the last epoch.
+    pub fn last(&self) -> Option<&EpochRecord> {
+        self.epochs.last()
+    }
+}
+
+/// What became of one epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// The epoch, counted from 1.
+    pub epoch: usize,
+    /// The optimiser steps that were taken by its end.
+    pub step: usize,
+    /// The learning rate of its last step.
+    #[serde(with = "exact")]
+    pub lr: f64,
+    /// The metrics of its batches, each taken before the step that the batch led to.
+    pub train: Metrics,
+    /// The metrics of the validation set at its end, where there is one.
+    pub val: Option<Metrics>,
+}

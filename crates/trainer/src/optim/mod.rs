@@ -1,0 +1,149 @@
+//! Optimisers: what moves the variables, and what it remembers between two moves.
+//!
+//! An optimiser owns no variable. It is handed variables and gradients by name, and its state goes by the same names, so
+//! that it can be saved beside them. Each step is one fused pass in place, from [`taper_ops::optim`].
+
+mod adamw;
+mod sgd;
+
+pub use adamw::{AdamW, AdamWConfig};
+pub use sgd::{Sgd, SgdConfig};
+
+use crate::{Error, Rates, Result};
+use candle_core::{Tensor, Var};
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+/// What turns gradients into a step.
+pub trait Optimizer: Debug {
+    /// The learning rate it was configured with, which holds where there is no schedule.
+    fn lr(&self) -> f64;
+
+    /// Its configuration in words; a resumed run must have the same.
+    fn configuration(&self) -> String;
+
+    /// Moves each of `vars` that has a gradient, in place. The gradients are multiplied with `grad_scale` first (see
+    /// [`clip_scale`]); 1 leaves them as they are.
+    ///
+    /// # Errors
+    /// When a gradient does not have its variable's shape and dtype, or the dtype is neither f32 nor f64.
+    fn step(
+        &mut self,
+        vars: &BTreeMap<String, Var>,
+        grads: &BTreeMap<String, Tensor>,
+        rates: Rates,
+        grad_scale: f64,
+    ) -> Result<()>;
+
+    /// A copy of all it remembers, as `<variable>.<state>`; nothing before the first step.
+    ///
+    /// # Errors
+    /// When a tensor cannot be copied.
+    fn state(&self) -> Result<BTreeMap<String, Tensor>>;
+
+    /// Replaces all it remembers by what [`state`](Optimizer::state) gave for the same variables.
+    ///
+    /// # Errors
+    /// When the state has an entry too many or too few, or one of the wrong shape or dtype; then nothing has changed.
+    fn load_state(&mut self, vars: &BTreeMap<String, Var>, state: &BTreeMap<String, Tensor>) -> Result<()>;
+}
+
+/// The gradients of `loss` by the name of their variable, free of the graph.
+///
+/// A variable that the loss does not depend on has none. One that goes by several names (tied weights) has its gradient
+/// under the first, so that it is stepped once.
+///
+/// # Errors
+/// When the backward pass fails.
+///
+/// ```
+/// use candle_core::{Device, Var};
+/// use std::collections::BTreeMap;
+/// use taper_trainer::optim::gradients;
+///
+/// let weight = Var::new(&[3f32, -1.], &Device::Cpu)?;
+/// let vars = BTreeMap::from([("tied".to_owned(), weight.clone()), ("weight".to_owned(), weight.clone())]);
+/// let grads = gradients(&weight.sqr()?.sum_all()?, &vars)?;
+/// assert_eq!(grads["tied"].to_vec1::<f32>()?, [6., -2.]);
+/// assert_eq!(grads.len(), 1);
+/// # Ok::<(), taper_trainer::Error>(())
+/// ```
+pub fn gradients(loss: &Tensor, vars: &BTreeMap<String, Var>) -> Result<BTreeMap<String, Tensor>> {
+    let mut store = loss.backward()?;
+    let grads = vars.iter().filter_map(|(name, var)| Some((name.clone(), store.remove(var)?.detach())));
+    Ok(grads.collect())
+}
+
+/// What gradients whose global norm is `norm` are multiplied with, so that it does not exceed `max_norm`.
+///
+/// # Formula
+/// `min(1, max_norm / (norm + 10⁻⁶))`, as in `torch.nn.utils.clip_grad_norm_`.
+///
+/// ```
+/// use taper_trainer::optim::clip_scale;
+///
+/// assert_eq!(clip_scale(0.5, 1.0), 1.0);
+/// assert!((clip_scale(4.0, 1.0) - 0.25).abs() < 1e-6);
+/// ```
+pub fn clip_scale(norm: f64, max_norm: f64) -> f64 {
+    (max_norm / (norm + 1e-6)).min(1.0)
+}
+
+/// Refuses `value` unless it lies in `range`, which `expected` says in words.
+fn in_range(
+    op: &'static str,
+    argument: &'static str,
+    value: f64,
+    expected: &'static str,
+    range: impl std::ops::RangeBounds<f64>,
+) -> Result<()> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    Err(Error::Value { op, argument, expected, value: value.to_string() })
+}
+
+/// The entry `<name>.<part>` of a state, as a variable of its own, if it fits `var`.
+fn load_like(state: &BTreeMap<String, Tensor>, name: &str, part: &str, var: &Var) -> Result<Var> {
+    let tensor = entry(state, name, part)?;
+    if tensor.dims() != var.dims() || tensor.dtype() != var.dtype() {
+        let (found, expected) = (describe(tensor), describe(var));
+        return Err(Error::OptimizerState {
+            entry: format!("{name}.{part}"),
+            reason: format!("is {found}, but its variable is {expected}"),
+        });
+    }
+    Ok(Var::from_tensor(&tensor.to_device(var.device())?.copy()?)?)
+}
+
+fn entry<'a>(state: &'a BTreeMap<String, Tensor>, name: &str, part: &str) -> Result<&'a Tensor> {
+    let entry = format!("{name}.{part}");
+    state.get(&entry).ok_or_else(|| Error::OptimizerState { entry, reason: "is missing".to_owned() })
+}
+
+/// The variables that `state` has a `part` of, by name; an entry that is none of `parts` of any of them is refused.
+fn owners<'a>(
+    vars: &'a BTreeMap<String, Var>,
+    state: &BTreeMap<String, Tensor>,
+    parts: &[&str],
+) -> Result<BTreeMap<&'a str, &'a Var>> {
+    let owner = |entry: &str| {
+        let name = parts.iter().find_map(|part| entry.strip_suffix(part)?.strip_suffix('.'))?;
+        vars.get_key_value(name)
+    };
+    state
+        .keys()
+        .map(|entry| match owner(entry) {
+            Some((name, var)) => Ok((name.as_str(), var)),
+            None => Err(Error::OptimizerState {
+                entry: entry.clone(),
+                reason: "belongs to no variable of this model and optimiser".to_owned(),
+            }),
+        })
+        .collect()
+}
+
+/// A tensor's dtype and shape, for messages.
+pub(crate) fn describe(tensor: &Tensor) -> String {
+    format!("{} {:?}", tensor.dtype().as_str(), tensor.dims())
+}

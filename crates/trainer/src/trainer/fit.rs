@@ -1,0 +1,113 @@
+//! Epoch after epoch.
+
+use super::resume::Found;
+use super::step::u32_of;
+use super::{Trainer, not_empty};
+use crate::data::Loader;
+use crate::metrics::Totals;
+use crate::{Checkpoints, EpochRecord, Error, FitStart, History, Observer, Rates, Result};
+use serde::{Deserialize, Serialize};
+
+/// How far a run has come.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Position {
+    /// The optimiser steps that are done.
+    pub(crate) step: usize,
+    /// The epochs that are done.
+    pub(crate) epoch: usize,
+    /// The batches of the next epoch that are done.
+    pub(crate) batch: usize,
+    /// The sums over those batches.
+    pub(crate) totals: Totals,
+    pub(crate) history: History,
+}
+
+impl Trainer<'_> {
+    /// Trains until all epochs are done, and returns what became of each. Where a validation set is given, it is evaluated
+    /// at the end of each epoch.
+    ///
+    /// A second fit goes on from where the first one stopped.
+    ///
+    /// # Errors
+    /// When a number is out of range, the data, the forward, the loss or an observer fails, the loss
+    /// is no longer finite, a checkpoint cannot be written, or the configuration is not that of the checkpoint to resume.
+    pub fn fit(&mut self, train: &Loader, val: Option<&Loader>) -> Result<History> {
+        self.validate(train, val)?;
+        let found = self.restore(train)?;
+        let (position, batches_per_epoch) = (self.position.clone(), train.batches_per_epoch());
+        let start = FitStart {
+            epochs: self.epochs,
+            batches_per_epoch,
+            epoch: position.epoch,
+            batch: position.batch,
+            step: position.step,
+            history: &position.history,
+            resume: found.as_ref().map(Found::as_resume),
+        };
+        self.notify(|observer| observer.on_fit_start(&start))?;
+        while self.position.epoch < self.epochs {
+            self.fit_epoch(train, val)?;
+        }
+        let history = self.position.history.clone();
+        self.notify(|observer| observer.on_fit_end(&history))?;
+        Ok(history)
+    }
+
+    /// Trains what is left of the epoch, and closes it.
+    fn fit_epoch(&mut self, train: &Loader, val: Option<&Loader>) -> Result<()> {
+        let mut lr = self.rates(self.position.step.saturating_sub(1)).lr;
+        for batch in train.epoch(u32_of("epochs", self.position.epoch)?, self.position.batch) {
+            let end = self.train_step(&batch?)?;
+            lr = end.lr;
+            self.notify(|observer| observer.on_step(&end))?;
+            // The step that ends an epoch is saved with the epoch's end.
+            if self.position.batch < train.batches_per_epoch() && self.saves(|it| it.due_at_step(end.step)) {
+                self.save(train)?;
+            }
+        }
+        let val = val.map(|val| self.evaluate(val)).transpose()?;
+        let train_metrics = self.position.totals.metrics();
+        let Position { step, epoch, .. } = self.position;
+        let record = EpochRecord { epoch: epoch + 1, step, lr, train: train_metrics, val };
+        let mut history = std::mem::take(&mut self.position.history);
+        history.epochs.push(record);
+        self.position = Position { step, epoch: epoch + 1, history, ..Position::default() };
+
+        let history = self.position.history.clone();
+        self.notify(|observer| observer.on_epoch_end(&record, &history))?;
+        let last = self.position.epoch == self.epochs;
+        if self.saves(|it| it.due_at_epoch() || it.due_at_step(step) || last) {
+            self.save(train)?;
+        }
+        Ok(())
+    }
+
+    fn validate(&self, train: &Loader, val: Option<&Loader>) -> Result<()> {
+        not_empty("fit", train)?;
+        val.map_or(Ok(()), |val| not_empty("fit", val))?;
+        u32_of("epochs", self.epochs)?;
+        if let Some(schedule) = &self.schedule {
+            schedule.validate()?;
+        }
+        match self.clip_norm {
+            Some(norm) if norm.is_nan() || norm <= 0.0 => {
+                let (argument, expected) = ("clip_norm", "positive");
+                Err(Error::Value { op: "fit", argument, expected, value: norm.to_string() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The rates of optimiser step `step`, counted from 0.
+    pub(super) fn rates(&self, step: usize) -> Rates {
+        self.schedule.as_ref().map_or_else(|| Rates::constant(self.optimizer.lr()), |schedule| schedule.rates(step))
+    }
+
+    fn saves(&self, due: impl FnOnce(&Checkpoints) -> bool) -> bool {
+        self.checkpoints.as_ref().is_some_and(due)
+    }
+
+    pub(super) fn notify(&mut self, mut tell: impl FnMut(&mut (dyn Observer + '_)) -> Result<()>) -> Result<()> {
+        self.observers.iter_mut().try_for_each(|observer| tell(&mut **observer))
+    }
+}

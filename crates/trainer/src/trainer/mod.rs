@@ -1,0 +1,211 @@
+//! The training loop: forward, loss, gradients, step; epoch after epoch, with checkpoints and observers.
+
+mod fit;
+mod resume;
+mod step;
+
+pub(crate) use fit::Position;
+
+use crate::data::Loader;
+use crate::optim::{AdamW, Optimizer};
+use crate::{Checkpoints, Error, Metrics, Observer, Result, Schedule};
+use candle_core::{Device, Tensor, Var};
+use std::collections::BTreeMap;
+use taper_ops::{CrossEntropySpec, Mode, cross_entropy};
+
+type Forward<'a> = dyn Fn(&Tensor, &Mode) -> candle_core::Result<Tensor> + 'a;
+type Loss<'a> = dyn Fn(&Tensor, &Tensor) -> candle_core::Result<Tensor> + 'a;
+
+/// Trains variables, evaluates and predicts.
+///
+/// It knows no layer: it is handed the variables by name and a forward function from inputs and [`Mode`] to logits. One
+/// seed gives the same bits at any number of threads, and after a resume at any step.
+///
+/// ```
+/// use candle_core::{DType, Device, Var};
+/// use std::collections::BTreeMap;
+/// use taper_trainer::Trainer;
+/// use taper_trainer::data::{InMemoryDataset, Loader};
+/// use taper_trainer::optim::{Sgd, SgdConfig};
+///
+/// # fn main() -> taper_trainer::Result<()> {
+/// // Class 1 is where the second feature is the larger one.
+/// let inputs = (0..120).map(|i| (i * 37 % 11) as f32 / 11.).collect::<Vec<_>>();
+/// let targets = inputs.chunks(2).map(|x| u32::from(x[1] > x[0])).collect();
+/// let train = Loader::new(InMemoryDataset::new(inputs, &[2], targets)?, 16)?.seed(1).shuffle(true);
+///
+/// let weight = Var::zeros((2, 2), DType::F32, &Device::Cpu)?;
+/// let vars = BTreeMap::from([("weight".to_owned(), weight.clone())]);
+/// let mut trainer = Trainer::new(vars, |x, _| x.matmul(&weight))
+///     .optimizer(Sgd::new(SgdConfig { lr: 1.0, ..Default::default() })?)
+///     .epochs(20)
+///     .seed(1);
+/// let history = trainer.fit(&train, None)?;
+/// assert_eq!(history.epochs.len(), 20);
+/// assert!(trainer.evaluate(&train)?.accuracy > Some(0.9));
+/// # Ok(())
+/// # }
+/// ```
+pub struct Trainer<'a> {
+    vars: BTreeMap<String, Var>,
+    forward: Box<Forward<'a>>,
+    loss: Box<Loss<'a>>,
+    optimizer: Box<dyn Optimizer + 'a>,
+    schedule: Option<Box<dyn Schedule + 'a>>,
+    clip_norm: Option<f64>,
+    seed: u64,
+    epochs: usize,
+    checkpoints: Option<Checkpoints>,
+    resume: bool,
+    observers: Vec<Box<dyn Observer + 'a>>,
+    position: Position,
+}
+
+impl<'a> Trainer<'a> {
+    /// Trains `vars`, which `forward` computes with: for one epoch with seed 0, by AdamW with its defaults, on the cross
+    /// entropy of the logits, unless something else is asked for.
+    pub fn new(
+        vars: BTreeMap<String, Var>,
+        forward: impl Fn(&Tensor, &Mode) -> candle_core::Result<Tensor> + 'a,
+    ) -> Self {
+        let loss =
+            |logits: &Tensor, targets: &Tensor| Ok(cross_entropy(logits, targets, &CrossEntropySpec::default())?);
+        Self {
+            vars,
+            forward: Box::new(forward),
+            loss: Box::new(loss),
+            optimizer: Box::new(AdamW::default()),
+            schedule: None,
+            clip_norm: None,
+            seed: 0,
+            epochs: 1,
+            checkpoints: None,
+            resume: false,
+            observers: Vec::new(),
+            position: Position::default(),
+        }
+    }
+
+    /// The loss: a function from the forward's output and the targets to a scalar, the mean over the batch.
+    pub fn loss(mut self, loss: impl Fn(&Tensor, &Tensor) -> candle_core::Result<Tensor> + 'a) -> Self {
+        self.loss = Box::new(loss);
+        self
+    }
+
+    /// What steps the variables; [`AdamW`] with its defaults unless another is given.
+    pub fn optimizer(mut self, optimizer: impl Optimizer + 'a) -> Self {
+        self.optimizer = Box::new(optimizer);
+        self
+    }
+
+    /// The learning rate of each step; by default the optimiser's own.
+    pub fn schedule(mut self, schedule: impl Schedule + 'a) -> Self {
+        self.schedule = Some(Box::new(schedule));
+        self
+    }
+
+    /// Scales the gradients of a step down where the norm of all of them together exceeds `max_norm`.
+    pub fn clip_norm(mut self, max_norm: f64) -> Self {
+        self.clip_norm = Some(max_norm);
+        self
+    }
+
+    /// The seed of what the forward draws: dropout. The order of the data is the loader's affair.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// How many epochs there are, those of a resumed run included.
+    pub fn epochs(mut self, epochs: usize) -> Self {
+        self.epochs = epochs;
+        self
+    }
+
+    /// Writes checkpoints.
+    pub fn checkpoints(mut self, checkpoints: Checkpoints) -> Self {
+        self.checkpoints = Some(checkpoints);
+        self
+    }
+
+    /// Whether a fit goes on from the newest whole checkpoint, where there is one.
+    pub fn resume(mut self, resume: bool) -> Self {
+        self.resume = resume;
+        self
+    }
+
+    /// Adds an observer, after those that were added before.
+    pub fn observer(mut self, observer: impl Observer + 'a) -> Self {
+        self.observers.push(Box::new(observer));
+        self
+    }
+
+    /// The metrics over all batches of `loader`, in evaluation mode.
+    ///
+    /// # Errors
+    /// When the loader has no batch or fails, or the forward or the loss does.
+    pub fn evaluate(&self, loader: &Loader) -> Result<Metrics> {
+        not_empty("evaluate", loader)?;
+        let mut totals = crate::metrics::Totals::default();
+        for batch in loader.epoch(0, 0) {
+            let batch = batch?;
+            let (logits, targets) = (self.predict(&batch.inputs)?, batch.targets.to_device(&self.device())?);
+            let loss = scalar(&(self.loss)(&logits, &targets)?)?;
+            totals.add(loss, &logits, &targets)?;
+        }
+        Ok(totals.metrics())
+    }
+
+    /// The forward's output for `inputs`, in evaluation mode, free of the graph.
+    ///
+    /// # Errors
+    /// When the forward fails.
+    pub fn predict(&self, inputs: &Tensor) -> Result<Tensor> {
+        Ok((self.forward)(&inputs.to_device(&self.device())?, &Mode::eval())?.detach())
+    }
+
+    /// The forward's output for all inputs of `loader`, joined along the batch axis in the loader's order.
+    ///
+    /// # Errors
+    /// When the loader has no batch or fails, or the forward does.
+    pub fn predict_all(&self, loader: &Loader) -> Result<Tensor> {
+        not_empty("predict_all", loader)?;
+        let outputs: Vec<_> = loader.epoch(0, 0).map(|batch| self.predict(&batch?.inputs)).collect::<Result<_>>()?;
+        Ok(Tensor::cat(&outputs, 0)?)
+    }
+
+    /// The device of the variables.
+    fn device(&self) -> Device {
+        self.vars.values().next().map_or(Device::Cpu, |var| var.device().clone())
+    }
+}
+
+impl std::fmt::Debug for Trainer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Trainer")
+            .field("vars", &self.vars.keys())
+            .field("optimizer", &self.optimizer)
+            .field("schedule", &self.schedule)
+            .field("clip_norm", &self.clip_norm)
+            .field("seed", &self.seed)
+            .field("epochs", &self.epochs)
+            .field("checkpoints", &self.checkpoints)
+            .field("resume", &self.resume)
+            .finish_non_exhaustive()
+    }
+}
+
+fn not_empty(op: &'static str, loader: &Loader) -> Result<()> {
+    if loader.batches_per_epoch() > 0 {
+        return Ok(());
+    }
+    Err(Error::Value { op, argument: "loader", expected: "of at least one batch", value: format!("{loader:?}") })
+}
+
+fn scalar(loss: &Tensor) -> Result<f64> {
+    if loss.rank() != 0 {
+        let value = format!("shape {:?}", loss.dims());
+        return Err(Error::Value { op: "Trainer", argument: "loss", expected: "a scalar", value });
+    }
+    Ok(loss.to_dtype(candle_core::DType::F64)?.to_scalar()?)
+}

@@ -1,0 +1,105 @@
+//! Writing checkpoints, and going on from one.
+
+use super::Trainer;
+use crate::checkpoint::{Checkpoint, Search};
+use crate::data::Loader;
+use crate::optim::describe;
+use crate::{Error, Observer, Result, Resume, SkippedCheckpoint};
+use candle_core::Tensor;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// What was found where a fit was asked to resume.
+pub(super) struct Found {
+    folder: PathBuf,
+    from: Option<PathBuf>,
+    skipped: Vec<SkippedCheckpoint>,
+}
+
+impl Found {
+    pub(super) fn as_resume(&self) -> Resume<'_> {
+        Resume { folder: &self.folder, from: self.from.as_deref(), skipped: &self.skipped }
+    }
+}
+
+impl Trainer<'_> {
+    /// Takes over the newest whole checkpoint, where one was asked for and is there.
+    pub(super) fn restore(&mut self, train: &Loader) -> Result<Option<Found>> {
+        let Some(checkpoints) = &mut self.checkpoints else {
+            return Ok(None);
+        };
+        checkpoints.prepare()?;
+        // A second fit of one trainer goes on from memory.
+        if !self.resume || self.position.step > 0 {
+            return Ok(None);
+        }
+        let folder = checkpoints.folder().to_owned();
+        let Search { newest, skipped } = checkpoints.search()?;
+        let Some((path, checkpoint)) = newest else {
+            return Ok(Some(Found { folder, from: None, skipped }));
+        };
+        self.take_over(&path, checkpoint, train)?;
+        Ok(Some(Found { folder, from: Some(path), skipped }))
+    }
+
+    fn take_over(&mut self, path: &Path, checkpoint: Checkpoint, train: &Loader) -> Result<()> {
+        let Checkpoint { configuration, position, parameters, optimizer } = checkpoint;
+        let differences = differences(&configuration, &self.configuration(train));
+        if !differences.is_empty() {
+            return Err(Error::ConfigurationChanged { path: path.to_owned(), differences: differences.join("; ") });
+        }
+        // All that can be refused is refused before anything is changed.
+        let contents = self.vars.iter().map(|(name, var)| match parameters.get(name) {
+            Some(tensor) if tensor.dims() == var.dims() && tensor.dtype() == var.dtype() => Ok((var, tensor)),
+            _ => Err(Error::Checkpoint { path: path.to_owned(), reason: format!("it does not hold {name}") }),
+        });
+        let contents: Vec<_> = contents.collect::<Result<_>>()?;
+        self.optimizer.load_state(&self.vars, &optimizer)?;
+        for (var, tensor) in contents {
+            var.set(&tensor.to_device(var.device())?)?;
+        }
+        self.position = position;
+        Ok(())
+    }
+
+    /// Writes a checkpoint of where the run stands.
+    pub(super) fn save(&mut self, train: &Loader) -> Result<()> {
+        let parameters: BTreeMap<String, Tensor> =
+            self.vars.iter().map(|(name, var)| (name.clone(), var.as_detached_tensor())).collect();
+        let checkpoint = Checkpoint {
+            configuration: self.configuration(train),
+            position: self.position.clone(),
+            parameters,
+            optimizer: self.optimizer.state()?,
+        };
+        if let Some(checkpoints) = &mut self.checkpoints {
+            let path = checkpoints.save(&checkpoint)?;
+            self.notify(|observer: &mut (dyn Observer + '_)| observer.on_checkpoint(&path))?;
+        }
+        Ok(())
+    }
+
+    /// What decides the bits of the run, by name, in words.
+    fn configuration(&self, train: &Loader) -> BTreeMap<String, String> {
+        let or_none = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
+        let mut configuration = BTreeMap::from([
+            ("seed".to_owned(), self.seed.to_string()),
+            ("optimizer".to_owned(), self.optimizer.configuration()),
+            ("schedule".to_owned(), or_none(self.schedule.as_ref().map(|schedule| format!("{schedule:?}")))),
+            ("clip_norm".to_owned(), or_none(self.clip_norm.map(|norm| norm.to_string()))),
+        ]);
+        configuration.extend(train.configuration().map(|(name, value)| (name.to_owned(), value)));
+        configuration.extend(self.vars.iter().map(|(name, var)| (format!("parameter {name}"), describe(var))));
+        configuration
+    }
+}
+
+/// What differs between two configurations, an entry in words each.
+fn differences(then: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<String> {
+    let value = |configuration: &BTreeMap<String, String>, name| {
+        configuration.get(name).cloned().unwrap_or_else(|| "absent".to_owned())
+    };
+    let names: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
+    let changed = names.into_iter().filter(|name| then.get(*name) != now.get(*name));
+    changed.map(|name| format!("{name} was {} and is {}", value(then, name), value(now, name))).collect()
+}

@@ -1,0 +1,192 @@
+//! A run that is stopped and resumed leaves the very bytes of one that was not: weights, optimiser, history, metrics.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use candle_core::DType;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use support::{Net, dataset, loader};
+use taper_trainer::data::Loader;
+use taper_trainer::optim::{AdamW, AdamWConfig, Sgd, SgdConfig};
+use taper_trainer::{
+    Checkpoints, CsvLog, Error, FitStart, History, Observer, OneCycle, Result, SkippedCheckpoint, StepEnd, Trainer,
+};
+
+const EPOCHS: usize = 4;
+
+/// Stops a fit after a step, as a crash would: the trainer and its variables are thrown away.
+struct StopAfter(usize);
+
+impl Observer for StopAfter {
+    fn on_step(&mut self, step: &StepEnd) -> Result<()> {
+        if step.step < self.0 {
+            return Ok(());
+        }
+        Err(Error::Candle(candle_core::Error::Msg("stopped".to_owned())))
+    }
+}
+
+/// What a fit found when it started.
+#[derive(Default)]
+struct Seen {
+    from: Option<String>,
+    epoch: usize,
+    batch: usize,
+    skipped: Vec<SkippedCheckpoint>,
+}
+
+impl Observer for Seen {
+    fn on_fit_start(&mut self, start: &FitStart<'_>) -> Result<()> {
+        let resume = start.resume.unwrap();
+        self.from = resume.from.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
+        (self.epoch, self.batch, self.skipped) = (start.epoch, start.batch, resume.skipped.to_vec());
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Sgd,
+    AdamW,
+}
+
+fn trainer<'a>(net: &'a Net, folder: &Path, kind: Kind) -> Trainer<'a> {
+    let cycle = OneCycle { momentum: Some((0.8, 0.9)), ..OneCycle::new(0.05, EPOCHS * loader().batches_per_epoch()) };
+    let trainer = Trainer::new(net.vars.clone(), |x, mode| net.forward(x, mode))
+        .schedule(cycle)
+        .clip_norm(1.0)
+        .seed(3)
+        .epochs(EPOCHS)
+        .checkpoints(Checkpoints::new(folder).every_steps(3).keep_last(2))
+        .observer(CsvLog::new(folder.join("metrics.csv")))
+        .resume(true);
+    match kind {
+        Kind::Sgd => {
+            let config = SgdConfig { momentum: 0.9, nesterov: true, weight_decay: 1e-3, ..Default::default() };
+            trainer.optimizer(Sgd::new(config).unwrap())
+        }
+        Kind::AdamW => trainer.optimizer(AdamW::new(AdamWConfig { weight_decay: 0.05, ..Default::default() }).unwrap()),
+    }
+}
+
+/// Every file of a folder, by name.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(&path).unwrap())).collect()
+}
+
+/// What a run leaves: its weights, its history, and every file, which hold the optimiser's state too.
+type Outcome = (BTreeMap<String, Vec<u64>>, History, BTreeMap<String, Vec<u8>>);
+
+fn run(folder: &Path, dtype: DType, kind: Kind, threads: usize, observer: impl Observer + Send) -> Result<Outcome> {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
+        let net = Net::new(dtype);
+        let history = trainer(&net, folder, kind).observer(observer).fit(&loader(), Some(&loader()))?;
+        Ok((net.bits(), history, files(folder)))
+    })
+}
+
+#[test]
+fn a_resumed_run_leaves_the_bytes_of_an_uninterrupted_one() {
+    for (dtype, kind) in [(DType::F32, Kind::Sgd), (DType::F32, Kind::AdamW), (DType::F64, Kind::AdamW)] {
+        let folder = tempfile::tempdir().unwrap();
+        let whole = run(folder.path(), dtype, kind, 1, Seen::default()).unwrap();
+        assert_eq!(whole.1.epochs.len(), EPOCHS);
+        let names: Vec<_> = whole.2.keys().map(String::as_str).collect();
+        assert_eq!(names, ["metrics.csv", "step-00000018.safetensors", "step-00000020.safetensors"]);
+
+        // In the middle of an epoch, at its end, one step before a checkpoint, and before the first one.
+        for (stop, from, epoch, batch) in [
+            (8, Some("step-00000006.safetensors"), 1, 1),
+            (11, Some("step-00000010.safetensors"), 2, 0),
+            (19, Some("step-00000018.safetensors"), 3, 3),
+            (2, None, 0, 0),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let error = run(folder.path(), dtype, kind, 2, StopAfter(stop)).unwrap_err();
+            assert_eq!(error.to_string(), "stopped");
+            let mut seen = Seen::default();
+            let resumed = run(folder.path(), dtype, kind, 2, &mut seen).unwrap();
+            assert_eq!((seen.from.as_deref(), seen.epoch, seen.batch), (from, epoch, batch));
+            assert_eq!(resumed, whole, "{dtype:?} {kind:?} stopped after {stop}");
+        }
+    }
+}
+
+#[test]
+fn a_second_fit_goes_on_from_memory() {
+    let [one, two] = [0, 1].map(|_| tempfile::tempdir().unwrap());
+    let whole = run(one.path(), DType::F32, Kind::AdamW, 1, Seen::default()).unwrap();
+    let net = Net::new(DType::F32);
+    let mut trainer = trainer(&net, two.path(), Kind::AdamW).epochs(2);
+    assert_eq!(trainer.fit(&loader(), Some(&loader())).unwrap().epochs.len(), 2);
+    let history = trainer.epochs(EPOCHS).fit(&loader(), Some(&loader())).unwrap();
+    assert_eq!((net.bits(), history, files(two.path())), whole);
+}
+
+#[test]
+fn a_finished_run_that_is_resumed_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = run(folder.path(), DType::F32, Kind::Sgd, 1, Seen::default()).unwrap();
+    assert_eq!(run(folder.path(), DType::F32, Kind::Sgd, 1, Seen::default()).unwrap(), whole);
+}
+
+#[test]
+fn another_configuration_is_refused_with_what_differs() {
+    let folder = tempfile::tempdir().unwrap();
+    run(folder.path(), DType::F32, Kind::Sgd, 1, StopAfter(8)).unwrap_err();
+    let before = files(folder.path());
+    let refused = |change: &dyn Fn(Trainer<'_>) -> Result<History>, dtype, kind| {
+        let net = Net::new(dtype);
+        let error = change(trainer(&net, folder.path(), kind)).unwrap_err();
+        assert!(matches!(error, Error::ConfigurationChanged { .. }), "{error}");
+        assert_eq!(net.bits(), Net::new(dtype).bits());
+        assert_eq!(files(folder.path()), before);
+        error.to_string()
+    };
+    let fit = |mut trainer: Trainer<'_>| trainer.fit(&loader(), None);
+    let message = refused(&|trainer| fit(trainer.seed(4)), DType::F32, Kind::Sgd);
+    assert!(
+        message.ends_with("step-00000006.safetensors: seed was 3 and is 4; restore the configuration, or start anew")
+    );
+    let message = refused(&|trainer| fit(trainer.clip_norm(2.0)), DType::F32, Kind::Sgd);
+    assert!(message.contains("clip_norm was 1 and is 2;"), "{message}");
+    let message = refused(&fit, DType::F32, Kind::AdamW);
+    assert!(message.contains("optimizer was SgdConfig { lr: 0.001,"), "{message}");
+    assert!(message.contains("and is AdamWConfig"), "{message}");
+    let message = refused(&fit, DType::F64, Kind::Sgd);
+    assert!(message.contains("parameter conv.weight was f32 [4, 2, 3, 2] and is f64 [4, 2, 3, 2];"), "{message}");
+    let other = Loader::new(dataset(), 6).unwrap().seed(7).shuffle(true);
+    let message = refused(&|mut trainer| trainer.fit(&other, None), DType::F32, Kind::Sgd);
+    assert!(message.contains("loader batch_size was 5 and is 6;"), "{message}");
+    let other = loader().seed(8);
+    let message = refused(&|mut trainer| trainer.fit(&other, None), DType::F32, Kind::Sgd);
+    assert!(message.contains("loader seed was 7 and is 8;"), "{message}");
+}
+
+#[test]
+fn a_torn_checkpoint_is_passed_over_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let reference = tempfile::tempdir().unwrap();
+    let whole = run(reference.path(), DType::F32, Kind::AdamW, 1, Seen::default()).unwrap();
+    run(folder.path(), DType::F32, Kind::AdamW, 1, StopAfter(11)).unwrap_err();
+    let newest = folder.path().join("step-00000010.safetensors");
+    let bytes = fs::read(&newest).unwrap();
+    fs::write(&newest, &bytes[..bytes.len() - 1]).unwrap();
+    fs::write(folder.path().join("step-00000012.safetensors"), b"not a checkpoint").unwrap();
+    fs::write(folder.path().join("step-00000012.safetensors.tmp"), b"half of one").unwrap();
+    fs::write(folder.path().join("step-by-step.safetensors"), b"of someone else").unwrap();
+
+    let mut seen = Seen::default();
+    let (weights, history, mut files) = run(folder.path(), DType::F32, Kind::AdamW, 1, &mut seen).unwrap();
+    assert_eq!(seen.from.as_deref(), Some("step-00000009.safetensors"));
+    let skipped: Vec<_> =
+        seen.skipped.iter().map(|skipped| skipped.path.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(skipped, ["step-00000012.safetensors", "step-00000010.safetensors"]);
+    assert!(seen.skipped.iter().all(|skipped| !skipped.reason.is_empty()));
+    assert_eq!(files.remove("step-by-step.safetensors").as_deref(), Some(&b"of someone else"[..]));
+    assert_eq!((weights, history, files), whole);
+}
