@@ -1,1 +1,31 @@
-//! taper-layers
+//! Layers that own parameters, drop-in beside candle-nn, with PyTorch's state-dict names, shapes and initialisation.
+//!
+//! A network is built over a [`VarStore`], whose seed fixes every initial bit, and runs in a mode: [`Layer::eval`] and
+//! [`Layer::train`] are its two views. [`observe`] sees what each layer makes of an input.
+
+mod activation;
+mod conv;
+mod dropout;
+mod error;
+mod layer;
+mod linear;
+mod observe;
+mod parameters;
+mod pool;
+mod sequential;
+mod shape;
+mod store;
+mod summary;
+
+pub use activation::ReLU;
+pub use conv::{Conv2d, Conv2dConfig};
+pub use dropout::Dropout;
+pub use error::{Differences, Error, Result};
+pub use layer::{Eval, Layer, ModuleTLayer, Train};
+pub use linear::Linear;
+pub use observe::{Cost, LayerCall, observe};
+pub use pool::{AvgPool2d, MaxPool2d};
+pub use sequential::Sequential;
+pub use shape::Flatten;
+pub use store::VarStore;
+pub use summary::{Summary, SummaryRow, summary};

@@ -1,0 +1,19 @@
+//! What layers share: PyTorch's initialisation, and its way of printing numbers.
+
+use candle_nn::Init;
+
+/// `U(−1/√fan_in, 1/√fan_in)`: PyTorch's `kaiming_uniform_(a=√5)` for weights, and its rule for biases.
+pub(crate) fn fan_in_uniform(fan_in: usize) -> Init {
+    let bound = 1.0 / (fan_in.max(1) as f64).sqrt();
+    Init::Uniform { lo: -bound, up: bound }
+}
+
+/// `(5, 3)`.
+pub(crate) fn tuple([first, second]: [usize; 2]) -> String {
+    format!("({first}, {second})")
+}
+
+/// `True` or `False`.
+pub(crate) fn flag(value: bool) -> &'static str {
+    if value { "True" } else { "False" }
+}
