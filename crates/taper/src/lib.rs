@@ -29,11 +29,11 @@
 //! impl Net {
 //!     fn new(vb: VarBuilder<'_>) -> taper::Result<Self> {
 //!         Ok(Self {
-//!             conv1: Conv2d::new(1, 8, 5, Conv2dConfig::default().padding(2), vb.pp("conv1"))?,
-//!             conv2: Conv2d::new(8, 16, 3, Conv2dConfig::default(), vb.pp("conv2"))?,
+//!             conv1: Conv2d::new(1, 4, 5, Conv2dConfig::default().padding(2), vb.pp("conv1"))?,
+//!             conv2: Conv2d::new(4, 8, 3, Conv2dConfig::default().padding(1), vb.pp("conv2"))?,
 //!             pool: MaxPool2d::new(2),
-//!             dropout: Dropout::new(0.5),
-//!             fc: Linear::new(16 * 6 * 6, 10, vb.pp("fc"))?,
+//!             dropout: Dropout::new(0.25),
+//!             fc: Linear::new(8 * 3 * 3, 2, vb.pp("fc"))?,
 //!         })
 //!     }
 //! }
@@ -47,27 +47,41 @@
 //!     }
 //! }
 //!
-//! // The seed fixes every initial bit, whatever the order of construction.
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // Pictures of 12 × 12 pixels with one line in them, across (class 0) or down (class 1).
+//! let line = |class: usize, place: usize| {
+//!     (0..144).map(move |i| if [i / 12, i % 12][class] == place { 255 } else { 0 })
+//! };
+//! let lines = |places: &[usize]| {
+//!     let pixels = places.iter().flat_map(|&place| line(0, place).chain(line(1, place))).collect();
+//!     let classes = places.iter().flat_map(|_| [0, 1]).collect();
+//!     InMemoryDataset::from_pixels(pixels, &[1, 12, 12], classes)
+//! };
+//! let train = Loader::new(lines(&[0, 1, 3, 4, 6, 7, 9, 11])?, 4)?.seed(42).shuffle(true);
+//! let test = Loader::new(lines(&[2, 5, 8, 10])?, 8)?;
+//!
+//! // The seed fixes every bit of what follows, whatever the order of construction and the number of threads.
 //! let store = VarStore::new(42, DType::F32, &Device::Cpu);
 //! let net = Net::new(store.builder())?;
-//! println!("{}", summary(&net, (1, 1, 28, 28), DType::F32, &Device::Cpu)?);
+//! println!("{}", summary(&net, (1, 1, 12, 12), DType::F32, &Device::Cpu)?);
 //!
-//! // One step by hand: dropout draws from (seed, step), so the step can be repeated to the bit.
-//! let (seed, step) = (42, 0);
-//! let images = Tensor::rand(0f32, 1.0, (4, 1, 28, 28), &Device::Cpu)?;
-//! let labels = Tensor::new(&[3u32, 1, 4, 1], &Device::Cpu)?;
-//! let scores = net.train(seed, step, 0).forward(&images)?;
-//! let loss = cross_entropy(&scores, &labels, &CrossEntropySpec::default())?;
-//! let gradients = loss.backward()?;
-//! for (name, var) in store.vars() {
-//!     assert!(gradients.get(&var).is_some(), "{name}");
-//!     var.set(&(var.as_tensor() - gradients.get(&var).unwrap() * 0.1)?)?;
-//! }
+//! let epochs = 20;
+//! let mut trainer = Trainer::new(store.vars(), |x, mode| net.forward_in(x, mode))
+//!     .optimizer(AdamW::default())
+//!     .schedule(OneCycle::new(0.02, epochs * train.batches_per_epoch()))
+//!     .epochs(epochs)
+//!     .seed(42);
+//! trainer.fit(&train, Some(&test))?;
+//! assert_eq!(trainer.evaluate(&test)?.accuracy, Some(1.0));
 //!
-//! // In evaluation nothing is random.
-//! let scores = net.eval().forward(&images)?;
-//! assert_eq!(scores.dims(), [4, 10]);
-//! # Ok::<(), taper::Error>(())
+//! // In evaluation nothing is random; in training, dropout draws from (seed, step), so that a step can be repeated.
+//! let batch = Tensor::rand(0f32, 1.0, (3, 1, 12, 12), &Device::Cpu)?;
+//! assert_eq!(net.eval().forward(&batch)?.dims(), [3, 2]);
+//! let (seed, step) = (42, 7);
+//! let view = net.train(seed, step, 0);
+//! assert_eq!(view.forward(&batch)?.to_vec2::<f32>()?, view.forward(&batch)?.to_vec2::<f32>()?);
+//! # Ok(())
+//! # }
 //! ```
 //!
 //! What each layer makes of an input can be [observed](layers::observe), and parameters are
@@ -90,5 +104,8 @@ pub mod prelude {
         AvgPoolSpec, ConvSpec, CrossEntropySpec, MaxPoolSpec, Mode, Padding, avg_pool2d, conv2d, cross_entropy,
         dropout, linear, max_pool2d, relu,
     };
+    pub use crate::trainer::data::{InMemoryDataset, Loader};
+    pub use crate::trainer::optim::{AdamW, AdamWConfig, Sgd, SgdConfig};
+    pub use crate::trainer::{Checkpoints, CosineAnnealing, CsvLog, OneCycle, Progress, Trainer};
     pub use crate::{DType, Device, Module, Tensor, Var, VarBuilder};
 }
