@@ -59,6 +59,7 @@ impl<'a> Progress<'a> {
         (self.started, self.spoken, self.samples) = (now, now, 0);
         if let Some(bar) = &self.bar {
             bar.reset();
+            bar.set_message("");
             bar.set_length(self.batches_per_epoch as u64);
             bar.set_position(batch as u64);
             bar.reset_eta();
@@ -132,7 +133,7 @@ impl std::fmt::Debug for Progress<'_> {
 
 fn bar() -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    let style = ProgressStyle::with_template("{prefix} [{bar:24}] {pos}/{len}  {msg}  {eta} left");
+    let style = ProgressStyle::with_template("{prefix} [{wide_bar}] {pos}/{len}  {msg}  {eta} left");
     // The template is a constant; should a later indicatif refuse it, its own style is a fair stand-in.
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "))
 }
