@@ -5,11 +5,12 @@
 mod support;
 
 use candle_core::{DType, Device, Tensor, Var};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fs;
 use support::{Net, dataset, loader};
-use taper_ops::{CrossEntropySpec, cross_entropy};
+use taper_ops::optim::global_norm;
+use taper_ops::{CrossEntropySpec, Draw, Mode, cross_entropy};
 use taper_trainer::data::{InMemoryDataset, Loader};
 use taper_trainer::optim::{Sgd, SgdConfig};
 use taper_trainer::{
@@ -34,7 +35,7 @@ fn whole_batch() -> (Tensor, Tensor) {
 fn evaluation_over_uneven_batches_is_that_of_one_batch() {
     let net = Net::new(DType::F64);
     let (inputs, targets) = whole_batch();
-    let logits = net.forward(&inputs, &taper_ops::Mode::eval()).unwrap();
+    let logits = net.forward(&inputs, &Mode::eval()).unwrap();
     let loss = cross_entropy(&logits, &targets, &CrossEntropySpec::default()).unwrap().to_scalar::<f64>().unwrap();
     let predicted: Vec<u32> = logits.argmax(1).unwrap().to_vec1().unwrap();
     let hits = predicted.iter().zip(targets.to_vec1::<u32>().unwrap()).filter(|(p, t)| **p == *t).count();
@@ -71,6 +72,39 @@ fn the_seed_decides_what_training_draws() {
     };
     assert_eq!(run(1), run(1));
     assert_ne!(run(1), run(2));
+}
+
+#[test]
+fn each_step_draws_for_itself_and_evaluation_does_not() {
+    let net = Net::new(DType::F32);
+    let draws = RefCell::new(Vec::new());
+    let forward = |x: &Tensor, mode: &Mode| {
+        draws.borrow_mut().push(mode.draw());
+        net.forward(x, &Mode::eval())
+    };
+    let loader = Loader::new(dataset(), 10).unwrap();
+    let mut trainer = Trainer::new(net.vars.clone(), forward).seed(9).epochs(2);
+    trainer.fit(&loader, Some(&loader)).unwrap();
+    let train = |step| Some(Draw { seed: 9, step, layer: 0, first_sample: 0 });
+    let expected = [train(0), train(1), train(2), None, None, None, train(3), train(4), train(5), None, None, None];
+    assert_eq!(*draws.borrow(), expected);
+}
+
+#[test]
+fn gradients_are_clipped_by_the_norm_of_all_of_them_together() {
+    let step = |max_norm: f64| {
+        let net = Net::new(DType::F64);
+        let before: Vec<Tensor> = net.vars.values().map(|var| var.copy().unwrap()).collect();
+        let one_step = Loader::new(dataset(), 23).unwrap();
+        trainer(&net).optimizer(sgd(1.0)).clip_norm(max_norm).fit(&one_step, None).unwrap();
+        let moved: Vec<Tensor> =
+            net.vars.values().zip(&before).map(|(var, before)| (before - &**var).unwrap()).collect();
+        global_norm(&moved).unwrap()
+    };
+    let free = step(f64::INFINITY);
+    assert!(free > 0.01, "{free}");
+    assert!((step(0.5 * free) - 0.5 * free).abs() < 1e-4 * free);
+    assert!((step(2.0 * free) - free).abs() < 1e-12);
 }
 
 #[test]

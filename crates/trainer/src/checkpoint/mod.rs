@@ -108,7 +108,7 @@ impl Checkpoints {
             self.saved.pop_first();
         }
         for (step, path) in self.list()? {
-            if is_temporary(&path) || !self.saved.contains(&step) {
+            if !self.saved.contains(&step) {
                 fs::remove_file(&path).map_err(|source| Error::Io { action: "remove", path, source })?;
             }
         }
