@@ -5,7 +5,7 @@ use crate::check::Point;
 use crate::error::Result;
 use crate::function::{Function, Gradients, brief, gradients, values, weighted_sum};
 use crate::report::{Assertion, Report};
-use candle_core::{Tensor, Var};
+use candle_core::{D, Tensor, Var};
 
 /// A way to lay a tensor out in memory.
 ///
@@ -23,8 +23,10 @@ use candle_core::{Tensor, Var};
 pub enum MemoryLayout {
     /// Row-major, without gaps.
     Contiguous,
-    /// The axes stored in reverse order.
+    /// The last two axes stored in exchanged order.
     Transposed,
+    /// All axes stored in reverse order.
+    Reversed,
     /// Every second element of the last axis of a tensor twice as wide.
     Strided,
     /// A window into a larger tensor of NaNs: an offset and wide rows.
@@ -35,7 +37,8 @@ pub enum MemoryLayout {
 
 impl MemoryLayout {
     /// Every layout, the simplest first.
-    pub const ALL: [Self; 5] = [Self::Contiguous, Self::Transposed, Self::Strided, Self::Window, Self::Broadcast];
+    pub const ALL: [Self; 6] =
+        [Self::Contiguous, Self::Transposed, Self::Reversed, Self::Strided, Self::Window, Self::Broadcast];
 
     /// A tensor of the same shape in this layout, with the same values: but for `Broadcast`, which repeats the first
     /// entry of axis 0. Where the rank is too low for the layout, or there is nothing to lay out, the tensor itself.
@@ -50,6 +53,7 @@ impl MemoryLayout {
         match self {
             Self::Contiguous => "contiguous",
             Self::Transposed => "transposed",
+            Self::Reversed => "with its axes reversed",
             Self::Strided => "strided",
             Self::Window => "a window into a larger tensor",
             Self::Broadcast => "broadcast over axis 0",
@@ -60,6 +64,7 @@ impl MemoryLayout {
         match self {
             Self::Contiguous => true,
             Self::Transposed => tensor.rank() >= 2,
+            Self::Reversed => tensor.rank() >= 3,
             Self::Strided | Self::Window => tensor.rank() >= 1 && tensor.elem_count() > 0,
             Self::Broadcast => tensor.dims().first().is_some_and(|extent| *extent > 1),
         }
@@ -77,7 +82,8 @@ impl MemoryLayout {
     fn stored(self, tensor: &Tensor) -> candle_core::Result<Tensor> {
         match self {
             Self::Contiguous => Ok(tensor.clone()),
-            Self::Transposed => tensor.permute(reversed(tensor.rank()))?.contiguous(),
+            Self::Transposed => tensor.transpose(D::Minus2, D::Minus1)?.contiguous(),
+            Self::Reversed => tensor.permute(reversed(tensor.rank()))?.contiguous(),
             Self::Strided => Tensor::stack(&[tensor, &gap(tensor, tensor.dims())?], tensor.rank()),
             Self::Window => {
                 let padding = |like: &Tensor, axis: usize| {
@@ -98,7 +104,8 @@ impl MemoryLayout {
     fn view(self, stored: &Tensor, dims: &[usize]) -> candle_core::Result<Tensor> {
         match self {
             Self::Contiguous => Ok(stored.clone()),
-            Self::Transposed => stored.permute(reversed(dims.len())),
+            Self::Transposed => stored.transpose(D::Minus2, D::Minus1),
+            Self::Reversed => stored.permute(reversed(dims.len())),
             Self::Strided => stored.narrow(dims.len(), 0, 1)?.squeeze(dims.len()),
             Self::Window => {
                 let last = dims.len() - 1;

@@ -13,15 +13,18 @@
 //! ```
 
 mod adjoint;
+mod assert;
 mod assertions;
 mod check;
 mod directions;
 mod elements;
 mod error;
+pub mod formats;
 mod function;
 mod layouts;
 mod numeric;
 mod pattern;
+mod properties;
 mod random;
 mod report;
 mod second_order;
@@ -30,7 +33,10 @@ pub mod strategies;
 
 mod twin;
 
+#[doc(hidden)]
+pub use assert::assert_gradients_of;
 pub use check::{GradCheck, Kinks};
 pub use error::{Error, Result};
 pub use layouts::MemoryLayout;
+pub use properties::Shift;
 pub use report::{Assertion, Element, Failure, InputReport, Report};

@@ -46,6 +46,12 @@ pub enum Assertion {
     FanOut,
     /// The value in float32 is that in float64, but for rounding.
     Twin,
+    /// A sample's value does not depend on the batch around it.
+    BatchInvariance,
+    /// A shifted input gives the shifted value.
+    ShiftEquivariance,
+    /// Two ways to compute one function agree bit for bit.
+    SameBits,
     /// A function and its transpose satisfy ⟨f(u), v⟩ = ⟨u, fᵀ(v)⟩.
     Adjoint,
 }
@@ -74,6 +80,9 @@ impl Assertion {
             Self::CotangentLayout => "cotangent layout",
             Self::FanOut => "fan-out",
             Self::Twin => "float32 value",
+            Self::BatchInvariance => "batch invariance",
+            Self::ShiftEquivariance => "shift equivariance",
+            Self::SameBits => "same bits",
             Self::Adjoint => "adjoint",
         }
     }
