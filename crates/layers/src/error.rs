@@ -63,7 +63,8 @@ pub enum Error {
     },
     /// One name is asked for with two shapes.
     #[error(
-        "tensor `{name}` exists with shape {existing:?} and is asked for again with {asked:?}; give each layer its own prefix with `vb.pp(..)`"
+        "tensor `{name}` exists with shape {existing:?} and is asked for again with {asked:?}; \
+         give each layer its own prefix with `vb.pp(..)`"
     )]
     ShapeConflict {
         /// The tensor's name.

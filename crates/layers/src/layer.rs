@@ -6,8 +6,8 @@ use taper_ops::Mode;
 /// A part of a network.
 ///
 /// Every candle [`Module`] is a layer that ignores the mode. A layer whose result depends on it, such as
-/// [`Dropout`](crate::Dropout) or a network that holds one, implements this trait and *not* `Module`, so that no mode can
-/// be forgotten; its views [`eval`](Self::eval) and [`train`](Self::train) are `Module`s.
+/// [`Dropout`](crate::Dropout) or a network that holds one, implements this trait and *not* `Module`, so that no mode
+/// can be forgotten; its views [`eval`](Self::eval) and [`train`](Self::train) are `Module`s.
 ///
 /// ```
 /// use candle_core::{DType, Device, Module, Result, Tensor};
@@ -48,8 +48,9 @@ pub trait Layer {
         Eval(self)
     }
 
-    /// This layer in training step `step` of a run with this `seed`, on the samples from `first_sample` on of the step's
-    /// batch, as a [`Module`]. Each forward through the view begins its draws anew: equal calls draw equal masks.
+    /// This layer in training step `step` of a run with this `seed`, on the samples from `first_sample` on of the
+    /// step's batch, as a [`Module`]. Each forward through the view begins its draws anew: equal calls draw equal
+    /// masks.
     fn train(&self, seed: u64, step: u32, first_sample: u64) -> Train<'_, Self>
     where
         Self: Sized,

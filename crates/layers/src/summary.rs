@@ -30,8 +30,8 @@ pub struct SummaryRow {
     pub multiply_adds: Option<u64>,
 }
 
-/// Runs `layer` once, in evaluation, on zeros of `input_shape` (batch included), and tells what each leaf layer makes of
-/// it: output shape, parameters, and multiply-adds of convolutions and linear maps.
+/// Runs `layer` once, in evaluation, on zeros of `input_shape` (batch included), and tells what each leaf layer makes
+/// of it: output shape, parameters, and multiply-adds of convolutions and linear maps.
 ///
 /// # Errors
 /// Those of the forward pass.

@@ -1,5 +1,5 @@
-//! Initial values: a pure function of (seed, name, element), so that the order of construction and the number of threads
-//! change nothing.
+//! Initial values: a pure function of (seed, name, element), so that the order of construction and the number of
+//! threads change nothing.
 
 use candle_core::{DType, Device, Result, Shape, Tensor};
 use candle_nn::Init;
