@@ -14,6 +14,11 @@ pub(crate) fn saved(tensor: &Tensor) -> Result<Tensor> {
     Ok(if second_order()? { tensor.clone() } else { tensor.detach() })
 }
 
+/// `gradient()` where `argument` takes part in the graph, so that the gradient of a network's input is never computed.
+pub(crate) fn wanted(argument: &Tensor, gradient: impl FnOnce() -> Result<Tensor>) -> Result<Option<Tensor>> {
+    argument.track_op().then(gradient).transpose()
+}
+
 /// Whether candle keeps the incoming gradient attached on this thread, so that a second backward pass is right.
 pub(crate) fn second_order() -> Result<bool> {
     thread_local! {

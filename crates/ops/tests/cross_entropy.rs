@@ -228,22 +228,34 @@ proptest! {
         prop_assert_eq!(values(&rest(&grad)), values(&gradient(&rest(&logits), &rest(&target), &spec)));
         prop_assert_eq!(values(&grad.narrow(0, 1, 1).unwrap()), vec![0.; 3]);
     }
+}
+
+proptest! {
+    #![proptest_config(config(100))]
 
     #[test]
     fn finite_differences(call in call(), seed in 0..1000u64) {
-        let check = || GradCheck::new("cross_entropy").seed(seed).forbid_wasted_gradients();
-        let indices = call.indices();
-        let report = check().check(|x: &[Tensor]| cross_entropy(&x[0], &indices, &call.spec()), &[call.tensor(&call.logits)]);
-        report.unwrap().assert_passed();
-        let report = check()
-            .input_names(["logits", "target"])
-            .linear_in([1])
-            .check(
-                |x: &[Tensor]| cross_entropy(&x[0], &x[1], &call.spec()),
-                &[call.tensor(&call.logits), call.tensor(&call.probabilities)],
-            );
-        report.unwrap().assert_passed();
+        let check = GradCheck::new("cross_entropy").seed(seed).forbid_wasted_gradients();
+        let (logits, indices, spec) = (call.tensor(&call.logits), call.indices(), call.spec());
+        let f = |x: &[Tensor]| cross_entropy(&x[0], &indices, &spec);
+        check.check(f, std::slice::from_ref(&logits)).unwrap().assert_passed();
+        check.check_second_order(f, std::slice::from_ref(&logits)).unwrap().assert_passed();
+
+        let check = check.input_names(["logits", "target"]).linear_in([1]);
+        let (f, inputs) = (|x: &[Tensor]| cross_entropy(&x[0], &x[1], &spec), [logits, call.tensor(&call.probabilities)]);
+        check.check(f, &inputs).unwrap().assert_passed();
+        check.check_second_order(f, &inputs).unwrap().assert_passed();
     }
+}
+
+#[test]
+fn second_derivatives_pass_ignored_positions_by() {
+    let target = Tensor::new(&[2i64, -100, 0], &Device::Cpu).unwrap();
+    let spec = CrossEntropySpec::default().label_smoothing(0.2);
+    let check = GradCheck::new("cross_entropy with an ignored position");
+    let f = |x: &[Tensor]| cross_entropy(&x[0], &target, &spec);
+    check.check(f, &[reals(&[3, 4], 1)]).unwrap().assert_passed();
+    check.check_second_order(f, &[reals(&[3, 4], 1)]).unwrap().assert_passed();
 }
 
 #[test]

@@ -94,24 +94,22 @@ fn a_bias_is_added_last() {
     close("fused with its bias", &linear(&x, &w, Some(&b)).unwrap(), &apart, 0.);
 }
 
-/// Each gradient is a product of the same family: the gradients of the gradients are held against candle's own matmul.
 #[test]
 fn finite_differences() {
     let inputs = [reals(&[2, 3, 4], 1), reals(&[5, 4], 2), reals(&[5], 3)];
-    GradCheck::new("linear")
-        .input_names(["x", "weight", "bias"])
-        .linear_in([0, 1, 2])
-        .forbid_wasted_gradients()
-        .check(|x: &[Tensor]| linear(&x[0], &x[1], Some(&x[2])), &inputs)
-        .unwrap()
-        .assert_passed();
-    GradCheck::new("linear without a bias")
-        .input_names(["x", "weight"])
-        .linear_in([0, 1])
-        .forbid_wasted_gradients()
-        .check(|x: &[Tensor]| linear(&x[0], &x[1], None), &inputs[..2])
-        .unwrap()
-        .assert_passed();
+    let check = GradCheck::new("linear").input_names(["x", "weight", "bias"]).forbid_wasted_gradients();
+    let linear_check = check.clone().linear_in([0, 1, 2]);
+    let f = |x: &[Tensor]| linear(&x[0], &x[1], Some(&x[2]));
+    linear_check.check(f, &inputs).unwrap().assert_passed();
+    linear_check.check_second_order(f, &inputs).unwrap().assert_passed();
+    // Between curved functions the incoming gradient depends on the inputs too.
+    let curved = |x: &[Tensor]| f(&[x[0].sqr()?, x[1].sqr()?, x[2].clone()])?.sqr().map_err(Error::from);
+    check.check_second_order(curved, &inputs).unwrap().assert_passed();
+
+    let check = GradCheck::new("linear without a bias").linear_in([0, 1]).forbid_wasted_gradients();
+    let f = |x: &[Tensor]| linear(&x[0], &x[1], None);
+    check.check(f, &inputs[..2]).unwrap().assert_passed();
+    check.check_second_order(f, &inputs[..2]).unwrap().assert_passed();
 }
 
 #[test]

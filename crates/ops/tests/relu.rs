@@ -70,7 +70,11 @@ proptest! {
 #[test]
 fn finite_differences() {
     let x = reals(&[3, 5, 2], 1);
-    GradCheck::new("relu").forbid_wasted_gradients().check(|x: &[Tensor]| relu(&x[0]), &[x]).unwrap().assert_passed();
+    let check = GradCheck::new("relu").forbid_wasted_gradients();
+    check.check(|x: &[Tensor]| relu(&x[0]), std::slice::from_ref(&x)).unwrap().assert_passed();
+    check.check_second_order(|x: &[Tensor]| relu(&x[0]), std::slice::from_ref(&x)).unwrap().assert_passed();
+    // On its own relu has no curvature: its derivative must go on through its gradient.
+    check.check_second_order(|x: &[Tensor]| relu(&x[0].sqr()?.affine(1., -0.5)?), &[x]).unwrap().assert_passed();
 }
 
 #[test]

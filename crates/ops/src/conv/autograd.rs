@@ -12,7 +12,7 @@
 use super::cpu;
 use super::spec::ConvDims;
 use crate::Result;
-use crate::graph::saved;
+use crate::graph::{saved, wanted};
 use crate::storage::{self, Element, Kernel};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Shape, Tensor};
 
@@ -33,11 +33,6 @@ pub(super) struct WeightGrad(pub(super) ConvDims);
 /// db from dy: the sum over samples and positions.
 #[derive(Debug, Clone, Copy)]
 struct BiasGrad(ConvDims);
-
-/// `f()` where the argument takes part in the graph: the first layer's input gradient is never computed.
-fn wanted(arg: &Tensor, f: impl FnOnce() -> candle_core::Result<Tensor>) -> candle_core::Result<Option<Tensor>> {
-    arg.track_op().then(f).transpose()
-}
 
 impl Kernel<2> for Conv {
     fn name(&self) -> &'static str {

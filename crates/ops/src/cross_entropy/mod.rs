@@ -2,6 +2,7 @@
 
 mod autograd;
 mod cpu;
+mod second_order;
 mod spec;
 
 pub use spec::{CrossEntropySpec, Reduction};

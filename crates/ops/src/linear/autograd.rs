@@ -12,7 +12,7 @@
 use super::cpu;
 use super::spec::LinearDims;
 use crate::Result;
-use crate::graph::saved;
+use crate::graph::{saved, wanted};
 use crate::storage::{self, Element, Kernel};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Shape, Tensor};
 
@@ -31,14 +31,6 @@ struct WeightGrad(LinearDims);
 
 /// db from dy.
 struct BiasGrad(LinearDims);
-
-/// `gradient()` where the argument takes part in the graph.
-fn wanted(
-    argument: &Tensor,
-    gradient: impl FnOnce() -> candle_core::Result<Tensor>,
-) -> candle_core::Result<Option<Tensor>> {
-    argument.track_op().then(gradient).transpose()
-}
 
 impl Kernel<2> for Linear {
     fn name(&self) -> &'static str {
