@@ -5,6 +5,7 @@
 use super::spec::{Loss, Reduction, Target};
 use crate::parallel::for_each_item;
 use crate::storage::Element;
+use std::ops::Range;
 
 /// An exponential, in simple operations.
 const EXP: usize = 16;
@@ -45,6 +46,16 @@ impl<'a, T: Element> Position<'a, T> {
         matches!(&self.loss.target, Target::Classes(classes) if classes[self.index].is_none())
     }
 
+    /// The classes whose share may differ from 0.
+    fn shared(&self) -> Range<usize> {
+        match &self.loss.target {
+            Target::Classes(classes) if self.loss.label_smoothing == 0. => {
+                classes[self.index].map_or(0..0, |class| class..class + 1)
+            }
+            _ => 0..self.loss.dims.classes,
+        }
+    }
+
     /// q[n, c], the weight of −log p[n, c] in the loss of a position that is not ignored.
     fn share(&self, class: usize) -> f64 {
         let target = match (&self.loss.target, self.target) {
@@ -78,7 +89,8 @@ pub(super) fn forward<T: Element>(loss: &Loss, x: &[T], target: Option<&[T]>, no
         if position.ignored() {
             return;
         }
-        out[0] = (0..classes)
+        out[0] = position
+            .shared()
             .map(|class| match position.share(class) {
                 // 0 · log 0 = 0: a logit of −∞ excludes a class that is no target.
                 0. => 0.,
@@ -102,13 +114,17 @@ pub(super) fn logits_grad<T: Element>(
     normalisers: &[Normaliser],
 ) -> Vec<T> {
     for_each_position(loss, target, EXP, |position, first, dx| {
-        let classes = loss.dims.classes;
         let dy = position_grad(loss, dy, position.index);
-        let mass: f64 = (0..classes).map(|class| position.share(class)).sum();
-        for class in 0..classes {
+        let mass: f64 = position.shared().map(|class| position.share(class)).sum();
+        let normaliser = normalisers[position.index];
+        for class in 0..loss.dims.classes {
             let at = position.at(class);
-            let p = T::from_f64(-normalisers[position.index].neg_log_p(x[at])).exp().to_f64();
-            dx[at - first] = T::from_f64(dy * (p * mass - position.share(class)));
+            let p = T::from_f64(-normaliser.neg_log_p(x[at])).exp();
+            dx[at - first] = T::from_f64(dy * mass * p.to_f64());
+        }
+        for class in position.shared() {
+            let dx = &mut dx[position.at(class) - first];
+            *dx = T::from_f64(dx.to_f64() - dy * position.share(class));
         }
     })
 }

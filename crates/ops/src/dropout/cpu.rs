@@ -71,9 +71,12 @@ fn run_portable<T: Element>(mask: &Mask, threshold: u32, first: u64, x: &[T], y:
     }
 }
 
+/// A plain loop over an array: the form that the compiler turns into vector instructions.
 #[inline(always)]
 fn words(mask: &Mask, first_block: u64) -> [[u32; 4]; BLOCK] {
-    std::array::from_fn(|i| {
-        philox4x32(mask.draw.seed, counter(first_block + i as u64, mask.draw.step, mask.draw.layer))
-    })
+    let mut words = [[0; 4]; BLOCK];
+    for (i, words) in words.iter_mut().enumerate() {
+        *words = philox4x32(mask.draw.seed, counter(first_block + i as u64, mask.draw.step, mask.draw.layer));
+    }
+    words
 }

@@ -90,8 +90,10 @@ fn product<T: Element>(a: Matrix<'_, T>, b: Matrix<'_, T>, [m, n, k]: [usize; 3]
 /// `c = a · b`, where the rows of `c`, all zero, have `cols` elements.
 fn write_product<T: Element>(c: &mut [T], cols: usize, a: Matrix<'_, T>, b: Matrix<'_, T>, k: usize) {
     let rows = c.len().checked_div(cols).unwrap_or(0);
-    for first in (0..k).step_by(SLICE) {
-        let terms = first..(first + SLICE).min(k);
+    // One row is a product of a matrix and a vector, whose sums `gemm` never cuts.
+    let slice = if rows == 1 { k.max(1) } else { SLICE };
+    for first in (0..k).step_by(slice) {
+        let terms = first..(first + slice).min(k);
         matmul(c, cols, first > 0, a.block(0..rows, terms.clone()), b.block(terms, 0..cols));
     }
 }
