@@ -21,8 +21,9 @@ use spec::{Loss, Target};
 ///   `ignore_index`;
 /// - for class probabilities, `q[n, c] = w[c] · ((1 − ε) · target[n, c] + ε / C)`.
 ///
-/// [`Reduction`] says what becomes of the losses. The softmax is taken after its largest logit is subtracted, so large
-/// logits do not overflow.
+/// A term with `q[n, c] = 0` is 0 even where the logarithm is −∞, so a logit of −∞ excludes a class (with class
+/// probabilities the reference gives NaN). [`Reduction`] says what becomes of the losses. The softmax is taken after its
+/// largest logit is subtracted, so large logits do not overflow.
 ///
 /// # Shapes
 ///
