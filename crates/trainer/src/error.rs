@@ -51,7 +51,7 @@ pub enum Error {
         /// The file or data set.
         source_name: String,
         /// The label.
-        label: u32,
+        label: i64,
         /// The sample it belongs to.
         index: usize,
         /// The number of classes.
@@ -65,6 +65,28 @@ pub enum Error {
         /// What is wrong with it.
         #[source]
         fault: IdxFault,
+    },
+    /// A file could not be fetched from the Hugging Face Hub.
+    #[cfg(feature = "hub")]
+    #[error("cannot fetch {file} of {repo} from {endpoint}: {source}; check the connection and HF_ENDPOINT")]
+    Hub {
+        /// The address of the hub.
+        endpoint: String,
+        /// The data set's repository.
+        repo: &'static str,
+        /// The file in it.
+        file: String,
+        /// What went wrong on the way.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A fetched file does not hold what it should.
+    #[cfg(feature = "hub")]
+    #[error("{}: {reason}; delete the file to fetch it again", path.display())]
+    Damaged {
+        /// The file in the cache.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
     },
     /// A sample is not of the shape that its data set declares.
     #[error("sample {index} has {values} values, but its data set declares shape {shape:?}")]

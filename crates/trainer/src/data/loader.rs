@@ -1,14 +1,12 @@
-use std::any::Any;
 use std::fmt;
 use std::iter::FusedIterator;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use candle_core::{Device, Tensor};
 
-use super::{Dataset, Draws, Sample, Transform, draws::permutation};
+use super::{Dataset, Draws, Sample, Transform, draws::permutation, panics};
 use crate::{Error, Result};
 
 /// Some samples, ready for a forward pass.
@@ -284,8 +282,8 @@ impl Plan {
         let mut targets = Vec::with_capacity(indices.len());
         for &index in &indices {
             // After a panic the epoch is over, so nothing is read again that it may have left half-changed.
-            let sample = catch_unwind(AssertUnwindSafe(|| self.load_sample(index)))
-                .unwrap_or_else(|panic| Err(Error::LoadPanic { index, message: message(&*panic) }))?;
+            let sample = panics::catch(|| self.load_sample(index))
+                .unwrap_or_else(|message| Err(Error::LoadPanic { index, message }))?;
             inputs.extend_from_slice(&sample.input);
             targets.push(sample.target);
         }
@@ -327,9 +325,4 @@ fn check_shape(index: usize, input: &[f32], shape: &[usize]) -> Result<()> {
         return Ok(());
     }
     Err(Error::SampleShape { index, values: input.len(), shape: shape.to_vec() })
-}
-
-fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("no message").to_owned()
 }

@@ -87,6 +87,7 @@ fn join(
     }
     let targets: Vec<u32> = labels.values.iter().map(|&label| u32::from(label)).collect();
     if let Some((index, &label)) = targets.iter().enumerate().find(|&(_, &label)| label >= CLASSES) {
+        let label = i64::from(label);
         return Err(Error::LabelOutOfRange { source_name: labels_name, label, index, classes: CLASSES });
     }
     InMemoryDataset::from_pixels(images.values, &[1, height, width], targets)

@@ -6,10 +6,15 @@
 
 mod affine;
 mod draws;
+#[cfg(feature = "hub")]
+pub mod hub;
 mod idx;
+#[cfg(feature = "hub")]
+mod image_table;
 mod loader;
 mod memory;
 pub mod mnist;
+mod panics;
 mod transform;
 
 pub use affine::{Affine, RandomAffine};
