@@ -109,3 +109,8 @@ pub mod prelude {
     pub use crate::trainer::{Checkpoints, CosineAnnealing, CsvLog, OneCycle, Progress, Trainer};
     pub use crate::{DType, Device, Module, Tensor, Var, VarBuilder};
 }
+
+/// The README's program, compiled by the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
