@@ -235,6 +235,12 @@ impl Row<'_> {
 }
 
 impl Axis {
+    /// Whether every window is a whole chunk of `stride` positions, from the first position on.
+    pub(crate) fn side_by_side(&self) -> bool {
+        let chunks = |(i, tap): (usize, &Tap)| tap.first == i && tap.outputs == (0..self.output);
+        self.taps.len() == self.stride && self.taps.iter().enumerate().all(chunks)
+    }
+
     fn unit() -> Self {
         let span = Span { tap: 0, first: 0, count: 1, padded: 1 };
         Self {

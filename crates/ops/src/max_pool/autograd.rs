@@ -53,9 +53,9 @@ impl Kernel<1> for MaxPool {
 
     fn run<T: Element>(&self, [x]: [&[T]; 1]) -> Result<Vec<T>> {
         Ok(match &self.indices {
-            None => cpu::forward::<T, ()>(&self.dims, x).0,
+            None => cpu::forward(&self.dims, x),
             Some(indices) => {
-                let (y, found) = cpu::forward(&self.dims, x);
+                let (y, found) = cpu::forward_with_places(&self.dims, x);
                 indices.0.get_or_init(|| found);
                 y
             }

@@ -2,29 +2,55 @@
 
 use crate::parallel;
 use crate::storage::Element;
-use crate::window::{PoolDims, Tap};
+use crate::window::{Axis, PoolDims};
 
-/// What is kept of a maximum's place: the flat index in its plane, or nothing.
-pub(super) trait Place: Copy + Send {
-    fn at(index: usize) -> Self;
+/// The place of a maximum within its plane, less what the output's column adds to it: the same for a whole row, so that
+/// noting it costs no arithmetic. Modular, since it may be negative; as wide as a float32 where that holds the plane, so
+/// that one comparison serves as the mask of both.
+trait Place: Copy {
+    fn new(index: usize, column: usize) -> Self;
+    fn index(self, column: usize) -> i64;
 }
 
-impl Place for i64 {
-    fn at(index: usize) -> Self {
-        index as i64
+impl Place for u32 {
+    #[inline(always)]
+    fn new(index: usize, column: usize) -> Self {
+        (index as u32).wrapping_sub(column as u32)
+    }
+
+    #[inline(always)]
+    fn index(self, column: usize) -> i64 {
+        self.wrapping_add(column as u32).into()
     }
 }
 
-impl Place for () {
-    fn at(_: usize) -> Self {}
+impl Place for u64 {
+    #[inline(always)]
+    fn new(index: usize, column: usize) -> Self {
+        (index as u64).wrapping_sub(column as u64)
+    }
+
+    #[inline(always)]
+    fn index(self, column: usize) -> i64 {
+        self.wrapping_add(column as u64) as i64
+    }
+}
+
+/// The maxima of all windows.
+pub(super) fn forward<T: Element>(dims: &PoolDims, x: &[T]) -> Vec<T> {
+    let mut y = vec![T::neg_infinity(); dims.output_len];
+    parallel::for_each_item(&mut y, dims.plane_out, dims.work(), |plane, y| {
+        plane_forward(dims, &x[plane * dims.plane_in..][..dims.plane_in], y, None);
+    });
+    y
 }
 
 /// The maxima of all windows and their places.
-pub(super) fn forward<T: Element, P: Place>(dims: &PoolDims, x: &[T]) -> (Vec<T>, Vec<P>) {
+pub(super) fn forward_with_places<T: Element>(dims: &PoolDims, x: &[T]) -> (Vec<T>, Vec<i64>) {
     let mut y = vec![T::neg_infinity(); dims.output_len];
-    let mut places = vec![P::at(0); dims.output_len];
+    let mut places = vec![0; dims.output_len];
     parallel::for_each_pair(&mut y, &mut places, dims.plane_out, dims.work(), |plane, y, places| {
-        plane_forward(dims, &x[plane * dims.plane_in..][..dims.plane_in], y, places);
+        plane_forward(dims, &x[plane * dims.plane_in..][..dims.plane_in], y, Some(places));
     });
     (y, places)
 }
@@ -53,51 +79,103 @@ pub(super) fn gather<T: Element>(dims: &PoolDims, places: &[i64], x: &[T]) -> Ve
     y
 }
 
+fn plane_forward<T: Element>(dims: &PoolDims, x: &[T], y: &mut [T], places: Option<&mut [i64]>) {
+    match u32::try_from(x.len()) {
+        Ok(_) => rows_forward::<T, u32>(dims, x, y, places),
+        Err(_) => rows_forward::<T, u64>(dims, x, y, places),
+    }
+}
+
 /// A row of windows takes its elements tap by tap, so every window sees its own in row-major order.
-fn plane_forward<T: Element, P: Place>(dims: &PoolDims, x: &[T], y: &mut [T], places: &mut [P]) {
+fn rows_forward<T: Element, P: Place>(dims: &PoolDims, x: &[T], y: &mut [T], mut places: Option<&mut [i64]>) {
     let width = dims.width();
-    let rows = y.chunks_exact_mut(width.output).zip(places.chunks_exact_mut(width.output));
-    for (row, (y, places)) in dims.rows().zip(rows) {
+    let blocks = width.side_by_side().then_some(width.stride);
+    let mut found = vec![P::new(0, 0); width.output];
+    for (i, (row, y)) in dims.rows().zip(y.chunks_exact_mut(width.output)).enumerate() {
         // Where all elements are −∞ none is larger than the start, and the first is the place.
         let first = row.input_rows().next().unwrap_or_default();
-        places.iter_mut().zip(&width.spans).for_each(|(place, span)| *place = P::at(first + span.first));
+        for (column, (found, span)) in found.iter_mut().zip(&width.spans).enumerate() {
+            *found = P::new(first + span.first, column * width.stride);
+        }
         for start in row.input_rows() {
-            for tap in &width.taps {
-                match width.stride {
-                    1 => update::<T, P, 1>(tap, start, x, y, places),
-                    2 => update::<T, P, 2>(tap, start, x, y, places),
-                    stride => update_any(tap, start, stride, x, y, places),
-                }
+            match blocks {
+                Some(2) => update_blocks::<T, P, 2>(&x[start..], start, y, &mut found),
+                Some(3) => update_blocks::<T, P, 3>(&x[start..], start, y, &mut found),
+                _ => update_row(width, &x[start..], start, y, &mut found),
+            }
+        }
+        if let Some(places) = &mut places {
+            for (column, found) in found.iter().enumerate() {
+                places[i * width.output + column] = found.index(column * width.stride);
             }
         }
     }
 }
 
-/// One tap in all windows of a row whose stride is `S`, so that the loop has no bounds to check.
+/// One row of the input, which starts at `start` of its plane, in the windows over it.
+fn update_row<T: Element, P: Place>(width: &Axis, x: &[T], start: usize, y: &mut [T], found: &mut [P]) {
+    for tap in &width.taps {
+        let place = P::new(start + tap.first, tap.outputs.start * width.stride);
+        let (x, y, found) = (&x[tap.first..], &mut y[tap.outputs.clone()], &mut found[tap.outputs.clone()]);
+        match width.stride {
+            1 => update::<T, P, 1>(x, place, y, found),
+            2 => update::<T, P, 2>(x, place, y, found),
+            stride => {
+                let windows = y.iter_mut().zip(found).zip(x.iter().step_by(stride));
+                windows.for_each(|((y, found), &x)| (*y, *found) = larger((*y, *found), (x, place)));
+            }
+        }
+    }
+}
+
+/// One tap in all windows of a row whose stride is `S`, with no bounds to check; behind the last element of `x` there may
+/// be no whole chunk.
 #[inline]
-fn update<T: Element, P: Place, const S: usize>(tap: &Tap, start: usize, x: &[T], y: &mut [T], places: &mut [P]) {
-    let first = start + tap.first;
-    let (y, places) = (&mut y[tap.outputs.clone()], &mut places[tap.outputs.clone()]);
-    let Some(last) = y.len().checked_sub(1) else { return };
-    let (whole, _) = x[first..].as_chunks::<S>();
-    for (i, ((y, place), x)) in y.iter_mut().zip(&mut *places).zip(&whole[..last]).enumerate() {
-        take(y, place, x[0], first + i * S);
-    }
-    // Behind the last element there may be no whole chunk.
-    take(&mut y[last], &mut places[last], x[first + last * S], first + last * S);
-}
-
-fn update_any<T: Element, P: Place>(tap: &Tap, start: usize, stride: usize, x: &[T], y: &mut [T], places: &mut [P]) {
-    let outputs = y[tap.outputs.clone()].iter_mut().zip(&mut places[tap.outputs.clone()]);
-    for ((y, place), i) in outputs.zip((start + tap.first..).step_by(stride)) {
-        take(y, place, x[i], i);
+fn update<T: Element, P: Place, const S: usize>(x: &[T], place: P, y: &mut [T], found: &mut [P]) {
+    let (Some((y_last, y)), Some((found_last, found))) = (y.split_last_mut(), found.split_last_mut()) else { return };
+    (*y_last, *found_last) = larger((*y_last, *found_last), (x[y.len() * S], place));
+    for ((y, found), x) in y.iter_mut().zip(found).zip(x.as_chunks::<S>().0) {
+        (*y, *found) = larger((*y, *found), (x[0], place));
     }
 }
 
-/// The first of equal elements stays, the last NaN wins.
+/// Windows of `S` columns side by side: each is a chunk of the row.
+#[inline]
+fn update_blocks<T: Element, P: Place, const S: usize>(x: &[T], start: usize, y: &mut [T], found: &mut [P]) {
+    let places: [P; S] = std::array::from_fn(|tap| P::new(start + tap, 0));
+    for ((y, found), x) in y.iter_mut().zip(found).zip(x.as_chunks::<S>().0) {
+        (*y, *found) = x.iter().zip(&places).fold((*y, *found), |max, (&x, &place)| larger(max, (x, place)));
+    }
+}
+
+/// The first of equal elements stays, the last NaN wins. By value and without a branch, so that it runs in vectors.
 #[inline(always)]
-fn take<T: Element, P: Place>(y: &mut T, place: &mut P, x: T, index: usize) {
-    let wins = x > *y || x.is_nan();
-    *y = if wins { x } else { *y };
-    *place = if wins { P::at(index) } else { *place };
+fn larger<T: Element, P: Place>((max, at): (T, P), (x, place): (T, P)) -> (T, P) {
+    let wins = (x > max) | x.is_nan();
+    (if wins { x } else { max }, if wins { place } else { at })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Axes;
+    use crate::window::WindowSpec;
+
+    #[test]
+    fn wide_places_are_the_narrow_ones() {
+        let x: Vec<f64> = (0..35).map(|i| f64::from(i * 11 % 13)).collect();
+        for (kernel, padding, dilation) in [([2, 3], [1, 1], [2, 1]), ([3, 2], [0, 0], [1, 1])] {
+            let stride = Axes([1, 2]);
+            let (padding, dilation) = (Axes(padding), Axes(dilation));
+            let spec = WindowSpec { stride, padding, dilation, ..WindowSpec::new(Axes(kernel)) };
+            let dims = spec.dims("test", &[1, 5, 7]).unwrap();
+            let run = |rows: fn(&PoolDims, &[f64], &mut [f64], Option<&mut [i64]>)| {
+                let (mut y, mut places) = (vec![f64::NEG_INFINITY; dims.output_len], vec![-1; dims.output_len]);
+                rows(&dims, &x, &mut y, Some(&mut places));
+                assert!(y.iter().zip(&places).all(|(y, &place)| *y == x[place as usize]));
+                (y, places)
+            };
+            assert_eq!(run(rows_forward::<f64, u32>), run(rows_forward::<f64, u64>));
+        }
+    }
 }
