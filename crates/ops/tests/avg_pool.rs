@@ -3,15 +3,16 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test fails by panicking")]
 #![allow(clippy::float_cmp, reason = "sums of small integers are exact, and one division rounds the same way")]
 
-#[path = "support/pooling.rs"]
-mod pooling;
 mod support;
 
 use candle_core::{DType, Device, Tensor, Var};
-use pooling::{Geometry, Undefined, Window, filled, geometry, lay, lie, pattern, values};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
+use support::layouts::{same_on_any_threads, values};
+use support::pooling::{Geometry, Undefined, Window, filled, geometry, layouts, pattern};
 use support::{Case, Count, close};
+use taper_gradcheck::GradCheck;
+use taper_gradcheck::strategies::{FaultyPool, PoolFault, PoolGeometry, avg_pool_geometry, faulty_avg_pool, reals};
 use taper_ops::{AvgPoolSpec, ConvSpec, Error, MaxPoolSpec, avg_pool2d, conv2d, max_pool2d};
 
 fn spec_of(geometry: &Geometry, count_include_pad: bool, divisor_override: Option<i64>) -> AvgPoolSpec<2> {
@@ -21,6 +22,15 @@ fn spec_of(geometry: &Geometry, count_include_pad: bool, divisor_override: Optio
         .ceil_mode(geometry.ceil_mode)
         .count_include_pad(count_include_pad)
         .divisor_override(divisor_override)
+}
+
+fn spec_drawn(geometry: &PoolGeometry<2>) -> AvgPoolSpec<2> {
+    AvgPoolSpec::new(geometry.kernel)
+        .stride(geometry.stride)
+        .padding(geometry.padding)
+        .ceil_mode(geometry.ceil_mode)
+        .count_include_pad(geometry.count_include_pad)
+        .divisor_override(geometry.divisor_override)
 }
 
 #[test]
@@ -95,10 +105,10 @@ proptest! {
         geometry in geometry(1..=1),
         pattern in pattern(&[-3., -2., -1., 0., 1., 2., 5.]),
         (include, fixed) in divisors(),
-        lie in lie(),
+        layout in layouts(),
     ) {
         for dtype in [DType::F64, DType::F32] {
-            let x = lay(&filled(&pattern, &geometry.shape()).to_dtype(dtype).unwrap(), lie);
+            let x = layout.apply(&filled(&pattern, &geometry.shape()).to_dtype(dtype).unwrap()).unwrap();
             match (geometry.windows(), avg_pool2d(&x, &spec_of(&geometry, include, fixed))) {
                 (Ok(windows), Ok(y)) => {
                     let planes = values(&x);
@@ -119,21 +129,21 @@ proptest! {
         }
     }
 
-    /// The gradient is the formula's, and does not depend on how input and cotangent lie.
+    /// The gradient is the formula's, and does not depend on how the input lies.
     #[test]
     fn backward_is_the_formula(
         geometry in geometry(1..=1),
         weights in pattern(&[-4., -1., 0., 1., 2., 7.]),
         (include, fixed) in divisors(),
-        (x_lie, dy_lie) in (lie(), lie()),
+        layout in layouts(),
     ) {
         let Ok(windows) = geometry.windows() else { return Ok(()) };
         let shape = [geometry.lead.as_slice(), &geometry.output().unwrap()].concat();
         for (dtype, tolerance) in [(DType::F64, 1e-14), (DType::F32, 1e-5)] {
             let leaf = Var::zeros(geometry.shape(), dtype, &Device::Cpu).unwrap();
-            let x = lay(&leaf, x_lie);
+            let x = layout.apply(&leaf).unwrap();
             let y = avg_pool2d(&x, &spec_of(&geometry, include, fixed)).unwrap();
-            let dy = lay(&filled(&weights, &shape), dy_lie).to_dtype(dtype).unwrap();
+            let dy = filled(&weights, &shape).to_dtype(dtype).unwrap();
             let dx = (&y * &dy).unwrap().sum_all().unwrap().backward().unwrap().get(&leaf).unwrap().clone();
             let plane: usize = geometry.extents.iter().product();
             let mut direct = vec![0.; geometry.planes() * plane];
@@ -147,6 +157,22 @@ proptest! {
             let expected = (&x * direct).unwrap().sum_all().unwrap().backward().unwrap().get(&leaf).unwrap().clone();
             close("dx", &dx, &expected.to_dtype(DType::F64).unwrap(), tolerance);
         }
+    }
+
+    /// Whatever is wrong, on whichever axis, the error says so.
+    #[test]
+    fn faults_are_refused(FaultyPool { fault, geometry } in faulty_avg_pool::<2>()) {
+        let x = Tensor::zeros(geometry.input_shape(), DType::F32, &Device::Cpu).unwrap();
+        let error = avg_pool2d(&x, &spec_drawn(&geometry)).unwrap_err();
+        let named = match fault {
+            PoolFault::ZeroStride => matches!(error, Error::NotPositive { argument: "stride", .. }),
+            PoolFault::ZeroKernel => matches!(error, Error::NotPositive { argument: "kernel_size", .. }),
+            PoolFault::PaddingOverHalf => matches!(error, Error::PoolPadding { .. }),
+            PoolFault::KernelTooLarge => matches!(error, Error::KernelTooLarge { .. }),
+            PoolFault::ZeroDivisor => matches!(error, Error::ZeroDivisor { .. }),
+            _ => false,
+        };
+        prop_assert!(named, "{fault:?}: {error}");
     }
 
     /// No mean of a window exceeds its maximum, whatever the windows.
@@ -179,6 +205,23 @@ proptest! {
         let conv = ConvSpec::default().stride(geometry.stride).padding(geometry.padding).groups(channels);
         let expected = conv2d(&x, &weight.unwrap(), None, &conv).unwrap();
         close("y", &avg_pool2d(&x, &spec_of(&geometry, true, Some(divisor))).unwrap(), &expected, 1e-13);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..config() })]
+
+    /// First derivatives against differences, and second ones through squares: on its own the pool has no curvature.
+    #[test]
+    fn gradients(geometry in avg_pool_geometry::<2>(), fill in reals()) {
+        let spec = spec_drawn(&geometry);
+        let x = [fill.tensor(&geometry.input_shape(), DType::F64).unwrap()];
+        let check = GradCheck::new("avg_pool2d").forbid_wasted_gradients();
+        let linear = check.clone().linear_in([0]);
+        linear.check(|x: &[Tensor]| avg_pool2d(&x[0], &spec), &x).unwrap().assert_passed();
+        check.check_second_order(|x: &[Tensor]| avg_pool2d(&x[0].sqr()?, &spec), &x).unwrap().assert_passed();
+        let curved = |x: &[Tensor]| avg_pool2d(&x[0], &spec)?.sqr().map_err(Error::from);
+        check.check_second_order(curved, &x).unwrap().assert_passed();
     }
 }
 
@@ -265,16 +308,12 @@ fn a_huge_kernel_in_a_huge_padding_is_quick() {
 #[test]
 fn results_do_not_depend_on_the_number_of_threads() {
     let x = Tensor::rand(-1f32, 1., (3, 40, 37, 41), &Device::Cpu).unwrap();
-    let run = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| {
-            let x = Var::from_tensor(&x).unwrap();
-            let y = avg_pool2d(&x, &AvgPoolSpec::new([3, 2]).stride([2, 1])).unwrap();
-            let dx = y.sqr().unwrap().backward().unwrap().get(&x).unwrap().clone();
-            (values(&y), values(&dx))
-        })
-    };
-    assert!(run(1) == run(3));
+    same_on_any_threads(|| {
+        let x = Var::from_tensor(&x).unwrap();
+        let y = avg_pool2d(&x, &AvgPoolSpec::new([3, 2]).stride([2, 1])).unwrap();
+        let dx = y.sqr().unwrap().backward().unwrap().get(&x).unwrap().clone();
+        vec![y, dx]
+    });
 }
 
 #[test]

@@ -3,15 +3,16 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test fails by panicking")]
 #![allow(clippy::float_cmp, reason = "a maximum is one of the inputs, and sums of small integers are exact")]
 
-#[path = "support/pooling.rs"]
-mod pooling;
 mod support;
 
 use candle_core::{DType, Device, Tensor, Var};
-use pooling::{Geometry, Undefined, bits, filled, geometry, lay, lie, pattern, values};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
+use support::layouts::{same_on_any_threads, values};
+use support::pooling::{Geometry, Undefined, bits, filled, geometry, layouts, pattern};
 use support::{Case, Count};
+use taper_gradcheck::GradCheck;
+use taper_gradcheck::strategies::{FaultyPool, PoolFault, PoolGeometry, distinct, faulty_max_pool, max_pool_geometry};
 use taper_ops::{Error, MaxPoolSpec, max_pool2d, max_pool2d_with_indices};
 
 fn spec_of(geometry: &Geometry) -> MaxPoolSpec<2> {
@@ -24,6 +25,14 @@ fn spec_of(geometry: &Geometry) -> MaxPoolSpec<2> {
 
 fn tensor<const H: usize, const W: usize>(rows: [[f64; W]; H]) -> Tensor {
     Tensor::new(&rows, &Device::Cpu).unwrap().unsqueeze(0).unwrap()
+}
+
+fn spec_drawn(geometry: &PoolGeometry<2>) -> MaxPoolSpec<2> {
+    MaxPoolSpec::new(geometry.kernel)
+        .stride(geometry.stride)
+        .padding(geometry.padding)
+        .dilation(geometry.dilation)
+        .ceil_mode(geometry.ceil_mode)
 }
 
 #[test]
@@ -104,11 +113,11 @@ proptest! {
     fn forward_is_the_formula(
         geometry in geometry(1..=6),
         pattern in pattern(&[-2., -1., -0., 0., 1., 2., f64::NAN, f64::INFINITY, f64::NEG_INFINITY]),
-        lie in lie(),
+        layout in layouts(),
     ) {
         let spec = spec_of(&geometry);
         for dtype in [DType::F64, DType::F32] {
-            let x = lay(&filled(&pattern, &geometry.shape()).to_dtype(dtype).unwrap(), lie);
+            let x = layout.apply(&filled(&pattern, &geometry.shape()).to_dtype(dtype).unwrap()).unwrap();
             let output = geometry.output().unwrap_or([0; 2]);
             let zeros = vec![0.; geometry.planes() * output[0] * output[1]];
             match (naive(&geometry, &values(&x), &zeros), max_pool2d_with_indices(&x, &spec)) {
@@ -133,13 +142,13 @@ proptest! {
         }
     }
 
-    /// Gradients add up where windows overlap, in both dtypes, and do not depend on how input and cotangent lie.
+    /// Gradients add up where windows overlap, in both dtypes, and do not depend on how the input lies.
     #[test]
     fn backward_is_the_formula(
         geometry in geometry(1..=3),
         pattern in pattern(&[-3., -2., -1., -0., 0., 1., 2., 3.]),
-        weights in pooling::pattern(&[-4., -1., 0., 1., 2., 7.]),
-        (x_lie, dy_lie) in (lie(), lie()),
+        weights in pattern(&[-4., -1., 0., 1., 2., 7.]),
+        layout in layouts(),
     ) {
         let Ok(output) = geometry.output() else { return Ok(()) };
         if geometry.windows().is_err() {
@@ -147,10 +156,9 @@ proptest! {
         }
         for dtype in [DType::F64, DType::F32] {
             let leaf = Var::from_tensor(&filled(&pattern, &geometry.shape()).to_dtype(dtype).unwrap()).unwrap();
-            let x = lay(&leaf, x_lie);
+            let x = layout.apply(&leaf).unwrap();
             let y = max_pool2d(&x, &spec_of(&geometry)).unwrap();
-            let weight = lay(&filled(&weights, &[geometry.lead.as_slice(), &output].concat()), dy_lie);
-            let weight = weight.to_dtype(dtype).unwrap();
+            let weight = filled(&weights, &[geometry.lead.as_slice(), &output].concat()).to_dtype(dtype).unwrap();
             let dx = (&y * &weight).unwrap().sum_all().unwrap().backward().unwrap().get(&leaf).unwrap().clone();
             // What candle makes of the gradient where the input is a view of the leaf.
             let naive = naive(&geometry, &values(&x), &values(&weight)).unwrap();
@@ -158,6 +166,37 @@ proptest! {
             let expected = (&x * direct).unwrap().sum_all().unwrap().backward().unwrap().get(&leaf).unwrap().clone();
             prop_assert_eq!(values(&dx), values(&expected));
         }
+    }
+    /// Whatever is wrong, on whichever axis, the error says so.
+    #[test]
+    fn faults_are_refused(FaultyPool { fault, geometry } in faulty_max_pool::<2>()) {
+        let x = Tensor::zeros(geometry.input_shape(), DType::F32, &Device::Cpu).unwrap();
+        let error = max_pool2d(&x, &spec_drawn(&geometry)).unwrap_err();
+        let named = match fault {
+            PoolFault::ZeroStride => matches!(error, Error::NotPositive { argument: "stride", .. }),
+            PoolFault::ZeroDilation => matches!(error, Error::NotPositive { argument: "dilation", .. }),
+            PoolFault::ZeroKernel => matches!(error, Error::NotPositive { argument: "kernel_size", .. }),
+            PoolFault::PaddingOverHalf => matches!(error, Error::PoolPadding { .. }),
+            PoolFault::KernelTooLarge => matches!(error, Error::KernelTooLarge { .. }),
+            _ => false,
+        };
+        prop_assert!(named, "{fault:?}: {error}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..config() })]
+
+    /// First derivatives against differences, and second ones after and before a curve: on its own the pool has no curvature.
+    #[test]
+    fn gradients(geometry in max_pool_geometry::<2>(), fill in distinct()) {
+        let spec = spec_drawn(&geometry);
+        let x = [fill.tensor(&geometry.input_shape(), DType::F64).unwrap()];
+        let check = GradCheck::new("max_pool2d").forbid_wasted_gradients();
+        check.check(|x: &[Tensor]| max_pool2d(&x[0], &spec), &x).unwrap().assert_passed();
+        check.check_second_order(|x: &[Tensor]| max_pool2d(&x[0].tanh()?, &spec), &x).unwrap().assert_passed();
+        let curved = |x: &[Tensor]| max_pool2d(&x[0], &spec)?.sqr().map_err(Error::from);
+        check.check_second_order(curved, &x).unwrap().assert_passed();
     }
 }
 
@@ -254,16 +293,12 @@ fn a_huge_kernel_in_a_huge_padding_is_quick() {
 #[test]
 fn results_do_not_depend_on_the_number_of_threads() {
     let x = Tensor::rand(-1f32, 1., (3, 40, 37, 41), &Device::Cpu).unwrap();
-    let run = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| {
-            let x = Var::from_tensor(&x).unwrap();
-            let (y, places) = max_pool2d_with_indices(&x, &MaxPoolSpec::new([3, 2]).stride([2, 1])).unwrap();
-            let dx = y.sqr().unwrap().backward().unwrap().get(&x).unwrap().clone();
-            (bits(&y), values(&places), bits(&dx))
-        })
-    };
-    assert!(run(1) == run(3));
+    same_on_any_threads(|| {
+        let x = Var::from_tensor(&x).unwrap();
+        let (y, places) = max_pool2d_with_indices(&x, &MaxPoolSpec::new([3, 2]).stride([2, 1])).unwrap();
+        let dx = y.sqr().unwrap().backward().unwrap().get(&x).unwrap().clone();
+        vec![y, places, dx]
+    });
 }
 
 #[test]

@@ -192,6 +192,8 @@ fn faulty<const D: usize>(
             PoolFault::ZeroKernel => (geometry.kernel[axis], geometry.padding[axis]) = (0, 0),
             PoolFault::PaddingOverHalf => geometry.padding[axis] = geometry.kernel[axis] / 2 + 1,
             PoolFault::KernelTooLarge => {
+                // Rounding up admits a kernel that is too large by less than a stride.
+                geometry.ceil_mode = false;
                 let padded = geometry.input[axis] + 2 * geometry.padding[axis];
                 geometry.kernel[axis] = padded.div_ceil(geometry.dilation[axis]) + 1;
             }

@@ -158,24 +158,21 @@ fn larger<T: Element, P: Place>((max, at): (T, P), (x, place): (T, P)) -> (T, P)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Axes;
     use crate::window::WindowSpec;
 
     #[test]
-    fn wide_places_are_the_narrow_ones() {
+    fn wide_places_are_the_narrow_ones() -> crate::Result<()> {
         let x: Vec<f64> = (0..35).map(|i| f64::from(i * 11 % 13)).collect();
-        for (kernel, padding, dilation) in [([2, 3], [1, 1], [2, 1]), ([3, 2], [0, 0], [1, 1])] {
-            let stride = Axes([1, 2]);
-            let (padding, dilation) = (Axes(padding), Axes(dilation));
-            let spec = WindowSpec { stride, padding, dilation, ..WindowSpec::new(Axes(kernel)) };
-            let dims = spec.dims("test", &[1, 5, 7]).unwrap();
-            let run = |rows: fn(&PoolDims, &[f64], &mut [f64], Option<&mut [i64]>)| {
-                let (mut y, mut places) = (vec![f64::NEG_INFINITY; dims.output_len], vec![-1; dims.output_len]);
-                rows(&dims, &x, &mut y, Some(&mut places));
-                assert!(y.iter().zip(&places).all(|(y, &place)| *y == x[place as usize]));
-                (y, places)
-            };
-            assert_eq!(run(rows_forward::<f64, u32>), run(rows_forward::<f64, u64>));
+        for (kernel_size, padding, dilation) in [([2, 3], [1, 1], [2, 1]), ([3, 2], [0, 0], [1, 1])] {
+            let spec = WindowSpec { kernel_size, stride: [1, 2], padding, dilation, ceil_mode: false };
+            let dims = spec.dims("test", &[1, 5, 7])?;
+            let (mut narrow, mut wide) = (vec![-1; dims.output_len], vec![-2; dims.output_len]);
+            let mut y = [vec![f64::NEG_INFINITY; dims.output_len], vec![f64::NEG_INFINITY; dims.output_len]];
+            rows_forward::<f64, u32>(&dims, &x, &mut y[0], Some(&mut narrow));
+            rows_forward::<f64, u64>(&dims, &x, &mut y[1], Some(&mut wide));
+            assert_eq!((&y[0], &narrow), (&y[1], &wide));
+            assert!(y[0].iter().zip(&narrow).all(|(y, &place)| y.total_cmp(&x[place as usize]).is_eq()));
         }
+        Ok(())
     }
 }

@@ -7,6 +7,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of this module")]
 
 pub mod layouts;
+pub mod pooling;
 
 use candle_core::{DType, Device, Tensor, Var};
 use serde_json::Value;

@@ -1,10 +1,10 @@
 //! Pooling as its formula is written, with signed positions and no shortcuts, and random geometry to hold kernels against.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of this module")]
-
-use candle_core::{DType, Device, Tensor};
+use crate::support::layouts::values;
+use candle_core::{Device, Tensor};
 use proptest::prelude::*;
 use proptest::sample::select;
+use taper_gradcheck::MemoryLayout;
 
 /// A pooling of `[lead…, extents…]`.
 #[derive(Debug, Clone)]
@@ -103,44 +103,11 @@ pub fn filled(pattern: &[f64], shape: &[usize]) -> Tensor {
     Tensor::from_iter(pattern.iter().copied().cycle().take(count), &Device::Cpu).unwrap().reshape(shape).unwrap()
 }
 
-/// How a tensor lies in memory.
-#[derive(Debug, Clone, Copy)]
-pub enum Lie {
-    Contiguous,
-    Permuted,
-    Offset,
-    Strided,
-    Broadcast,
-}
-
-pub fn lie() -> impl Strategy<Value = Lie> {
-    select(vec![Lie::Contiguous, Lie::Permuted, Lie::Offset, Lie::Strided, Lie::Broadcast])
-}
-
-/// A tensor of `x`'s shape that lies so; `Broadcast` repeats what `x` has first along its first axis.
-pub fn lay(x: &Tensor, lie: Lie) -> Tensor {
-    let last = x.rank() - 1;
-    match lie {
-        Lie::Contiguous => x.clone(),
-        Lie::Permuted => x.transpose(0, last).unwrap().contiguous().unwrap().transpose(0, last).unwrap(),
-        Lie::Offset => Tensor::cat(&[x, x], 0).unwrap().narrow(0, x.dim(0).unwrap(), x.dim(0).unwrap()).unwrap(),
-        Lie::Strided => {
-            Tensor::cat(&[x, x], last).unwrap().narrow(last, x.dim(last).unwrap(), x.dim(last).unwrap()).unwrap()
-        }
-        Lie::Broadcast if x.elem_count() == 0 => x.clone(),
-        Lie::Broadcast => x.narrow(0, 0, 1).unwrap().broadcast_as(x.shape()).unwrap(),
-    }
-}
-
-pub fn values(x: &Tensor) -> Vec<f64> {
-    if x.elem_count() == 0 {
-        // candle reads an empty view beyond the end of its storage.
-        return Vec::new();
-    }
-    x.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
-}
-
 /// Bits, with one NaN for all, so that signed zeros are told apart.
 pub fn bits(x: &Tensor) -> Vec<u64> {
     values(x).into_iter().map(|v| if v.is_nan() { f64::NAN.to_bits() } else { v.to_bits() }).collect()
+}
+
+pub fn layouts() -> impl Strategy<Value = MemoryLayout> {
+    select(MemoryLayout::ALL.as_slice())
 }
