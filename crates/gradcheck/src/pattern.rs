@@ -26,18 +26,23 @@ pub(crate) fn factor(wrong: &[Judged]) -> Option<String> {
     }
     let ratio = first.analytic / first.numeric;
     let same = |j: &Judged| (j.analytic - ratio * j.numeric).abs() <= (1.0 + ratio.abs()) * j.tolerance;
-    (wrong.len() > 1 && wrong.iter().all(same)).then(|| format!("analytic = {}", multiple(ratio)))
+    // One number has a ratio to any other: only a telling one is worth a word.
+    let telling = wrong.len() > 1 || is_whole(ratio) || is_whole(1.0 / ratio);
+    (telling && wrong.iter().all(same)).then(|| format!("analytic = {}", multiple(ratio)))
+}
+
+fn is_whole(x: f64) -> bool {
+    (x.abs() - x.abs().round()).abs() < 1e-6 * x.abs() && x.abs().round() >= 1.0
 }
 
 fn multiple(ratio: f64) -> String {
     let sign = if ratio < 0.0 { "−" } else { "" };
     let (size, inverse) = (ratio.abs(), 1.0 / ratio.abs());
-    let whole = |x: f64| (x - x.round()).abs() < 1e-6 * x && x.round() >= 1.0;
-    if whole(size) && size.round() > 1.0 {
+    if is_whole(size) && size.round() > 1.0 {
         format!("{sign}numeric × {}", size.round())
-    } else if whole(inverse) && inverse.round() > 1.0 {
+    } else if is_whole(inverse) && inverse.round() > 1.0 {
         format!("{sign}numeric ÷ {}", inverse.round())
-    } else if whole(size) {
+    } else if is_whole(size) {
         format!("{sign}numeric")
     } else {
         format!("{sign}numeric × {size:.6}")

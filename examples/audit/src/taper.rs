@@ -1,0 +1,105 @@
+//! taper's replacements, over everything their specs take.
+
+use crate::candle::zero_gradient;
+use crate::cases::{fill, labels, reals};
+use crate::verdict::{Outcome, Verdict, examine};
+use candle_core::Tensor;
+use proptest::prelude::*;
+use taper_gradcheck::GradCheck;
+use taper_gradcheck::strategies::{self, Kind, PoolGeometry};
+use taper_ops::{AvgPoolSpec, ConvSpec, CrossEntropySpec, MaxPoolSpec, Mode};
+
+/// Runs so many cases of one operator.
+type Examine = fn(usize) -> Verdict;
+
+/// taper's operators by the name of what they replace.
+pub(crate) const OPERATORS: [(&str, Examine); 7] = [
+    ("conv2d", conv2d),
+    ("max_pool2d", max_pool2d),
+    ("avg_pool2d", avg_pool2d),
+    ("Linear", linear),
+    ("cross_entropy", cross_entropy),
+    ("relu", relu),
+    ("dropout", dropout),
+];
+
+/// First and second order together.
+fn both_orders(
+    check: &GradCheck,
+    f: impl Fn(&[Tensor]) -> taper_ops::Result<Tensor> + Sync,
+    inputs: &[Tensor],
+) -> taper_gradcheck::Result<Outcome> {
+    let first = Outcome::from(check.check(&f, inputs)?);
+    Ok(first.and(check.check_second_order(&f, inputs)?.into()))
+}
+
+fn conv2d(cases: usize) -> Verdict {
+    let small = strategies::conv_geometry::<2>().prop_filter("an evaluation an element", |g| {
+        g.input_shape().iter().product::<usize>() <= 400 && g.weight_shape().iter().product::<usize>() <= 200
+    });
+    examine(cases, small, |g| {
+        let spec = ConvSpec::default().stride(g.stride).padding(g.padding).dilation(g.dilation).groups(g.groups);
+        let mut inputs = vec![reals(&g.input_shape(), 1)?, reals(&g.weight_shape(), 2)?];
+        if let Some(shape) = g.bias_shape() {
+            inputs.push(reals(&shape, 3)?);
+        }
+        let check = GradCheck::new("conv2d").input_names(["x", "weight", "bias"]).linear_in(0..inputs.len());
+        both_orders(&check, |x| taper_ops::conv2d(&x[0], &x[1], x.get(2), &spec), &inputs)
+    })
+}
+
+fn max_pool2d(cases: usize) -> Verdict {
+    examine(cases, strategies::max_pool_geometry::<2>(), |g: &PoolGeometry<2>| {
+        let spec = MaxPoolSpec::new(g.kernel).stride(g.stride).padding(g.padding).dilation(g.dilation);
+        let spec = spec.ceil_mode(g.ceil_mode);
+        let x = fill(Kind::Distinct, 1, &g.input_shape())?;
+        both_orders(&GradCheck::new("max_pool2d").input_names(["x"]), |x| taper_ops::max_pool2d(&x[0], &spec), &[x])
+    })
+}
+
+fn avg_pool2d(cases: usize) -> Verdict {
+    examine(cases, strategies::avg_pool_geometry::<2>(), |g: &PoolGeometry<2>| {
+        let spec = AvgPoolSpec::new(g.kernel).stride(g.stride).padding(g.padding).ceil_mode(g.ceil_mode);
+        let spec = spec.count_include_pad(g.count_include_pad).divisor_override(g.divisor_override);
+        let check = GradCheck::new("avg_pool2d").input_names(["x"]).linear_in([0]);
+        both_orders(&check, |x| taper_ops::avg_pool2d(&x[0], &spec), &[reals(&g.input_shape(), 1)?])
+    })
+}
+
+fn linear(cases: usize) -> Verdict {
+    examine(cases, crate::cases::shape(4), |shape| {
+        let [batch, length, c_in, c_out] = shape[..] else { return Ok(Outcome::default()) };
+        let inputs = [reals(&[batch, length, c_in], 1)?, reals(&[c_out, c_in], 2)?, reals(&[c_out], 3)?];
+        let check = GradCheck::new("linear").input_names(["x", "weight", "bias"]).linear_in([0, 1, 2]);
+        both_orders(&check, |x| taper_ops::linear(&x[0], &x[1], Some(&x[2])), &inputs)
+    })
+}
+
+fn cross_entropy(cases: usize) -> Verdict {
+    examine(cases, (1..=4_usize, 2..=5_usize, 0..=3_u8), |&(batch, classes, smoothing)| {
+        let inputs = [reals(&[batch, classes], 1)?, labels(batch, classes)?];
+        let spec = CrossEntropySpec::default().label_smoothing(f64::from(smoothing) / 8.0);
+        let check = GradCheck::new("cross_entropy").input_names(["logits", "target"]);
+        both_orders(&check, |x| taper_ops::cross_entropy(&x[0], &x[1], &spec), &inputs)
+    })
+}
+
+fn relu(cases: usize) -> Verdict {
+    examine(cases, crate::cases::shape(3), |shape| {
+        let x = fill(Kind::AwayFromZero, 1, shape)?;
+        let at_zero = zero_gradient(&x.zeros_like()?, |x| Ok(taper_ops::relu(x)?))?;
+        let check = GradCheck::new("relu").input_names(["x"]);
+        Ok(both_orders(&check, |x| taper_ops::relu(&x[0]), &[x])?.and(at_zero))
+    })
+}
+
+fn dropout(cases: usize) -> Verdict {
+    examine(cases, (crate::cases::shape(3), 0..=4_u8, any::<u64>()), |(shape, p, seed)| {
+        let check = GradCheck::new("dropout").input_names(["x"]).linear_in([0]);
+        let f = |x: &[Tensor]| match Mode::train(*seed, 3, 0).draw() {
+            Some(draw) => taper_ops::dropout(&x[0], f64::from(*p) / 4.0, draw),
+            None => Ok(x[0].clone()),
+        };
+        both_orders(&check, f, &[reals(shape, 1)?])
+    })
+}
