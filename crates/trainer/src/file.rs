@@ -9,7 +9,18 @@ use std::path::{Path, PathBuf};
 pub(crate) const TEMPORARY: &str = "tmp";
 
 /// Replaces the file at `path` by `bytes`: whoever reads it, even after a crash, finds the former content or all of the new.
-pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+///
+/// # Errors
+/// When the file cannot be written; the former one is then still there.
+///
+/// ```
+/// let path = std::env::temp_dir().join("taper-doc-write-atomic");
+/// taper_trainer::write_atomic(&path, b"whole")?;
+/// assert_eq!(std::fs::read(&path).unwrap(), b"whole");
+/// # std::fs::remove_file(path).ok();
+/// # Ok::<(), taper_trainer::Error>(())
+/// ```
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     let temporary = temporary(path);
     let written = write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
     if let Err(source) = written {
@@ -21,7 +32,17 @@ pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// Creates `folder`, and makes sure before hours of work that files can be written to it.
-pub(crate) fn prepare_folder(folder: &Path) -> Result<()> {
+///
+/// # Errors
+/// When it cannot be created or written to.
+///
+/// ```
+/// let file = std::env::temp_dir().join("taper-doc-prepare-folder");
+/// std::fs::write(&file, b"in the way").unwrap();
+/// assert!(taper_trainer::prepare_folder(&file.join("below")).is_err());
+/// # std::fs::remove_file(file).ok();
+/// ```
+pub fn prepare_folder(folder: &Path) -> Result<()> {
     let fail = |action, source| Error::Io { action, path: folder.to_owned(), source };
     fs::create_dir_all(folder).map_err(|source| fail("create", source))?;
     let probe = folder.join(".probe").with_extension(TEMPORARY);

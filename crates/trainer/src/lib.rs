@@ -17,6 +17,7 @@ mod trainer;
 
 pub use checkpoint::{Checkpoints, SkippedCheckpoint};
 pub use error::{Error, Result};
+pub use file::{prepare_folder, write_atomic};
 pub use history::{EpochRecord, History};
 pub use metrics::{Accuracy, Metrics};
 pub use observer::{CsvLog, FitStart, Observer, Progress, Resume, StepEnd};

@@ -1,1 +1,115 @@
-fn main() {}
+//! Trains a small convolutional network on real handwritten digits, judges it, and reads digits with it.
+
+mod cli;
+mod data;
+mod digit;
+mod error;
+mod model;
+mod pictures;
+mod predict;
+mod readings;
+mod threads;
+mod train;
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+use taper::layers::{Sequential, VarStore};
+use taper::{DType, Device};
+
+use cli::{Cli, Command, DeviceName, EvalArgs, MachineArgs, PredictArgs};
+use error::{Error, Result};
+
+/// Activations come and go with every step; this allocator keeps their pages.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    threads::quieten_candle();
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            tell(&format!("error: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    let out = &mut io::stdout().lock();
+    match cli.command.unwrap_or(Command::Train(cli.train)) {
+        Command::Train(args) => train::train(&args, &device(&args.machine)?, out)?,
+        Command::Eval(args) => eval(&args, out)?,
+        Command::Predict(args) => return predict(&args, out),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn eval(args: &EvalArgs, out: &mut impl Write) -> Result<()> {
+    let net = load(&args.model.model, &device(&args.machine)?)?;
+    let digits = data::load_test(&args.data.data)?;
+    let readings = readings::read(&net, &digits)?;
+    let wrong = readings.iter().zip(digits.targets()).filter(|(reading, truth)| reading.first.0 != **truth);
+    writeln!(out, "{} of {} test digits misread", wrong.count(), readings.len())?;
+    writeln!(out, "test accuracy: {:.2} %", 100.0 * readings::accuracy(&readings, &digits))?;
+    Ok(())
+}
+
+/// Prints a line a picture. What is wrong with one picture does not keep the others from being read.
+fn predict(args: &PredictArgs, out: &mut impl Write) -> Result<ExitCode> {
+    let net = load(&args.model.model, &device(&args.machine)?)?;
+    let mut code = ExitCode::SUCCESS;
+    for path in &args.images {
+        match predict::predict(&net, path) {
+            Ok(reading) => writeln!(out, "{}: {reading}", path.display())?,
+            Err(error) => {
+                tell(&format!("error: {}: {error}", path.display()));
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    Ok(code)
+}
+
+/// The network with the weights of a file.
+fn load(path: &Path, device: &Device) -> Result<Sequential> {
+    if !path.exists() {
+        let path = path.display();
+        return Err(Error::new(format!("there is no model {path}; train one with `cargo run --release -p mnist`")));
+    }
+    let store = VarStore::new(0, DType::F32, device);
+    let net = model::network(store.builder())?;
+    store.load(path)?;
+    Ok(net)
+}
+
+/// Makes the pool of threads, and chooses the device.
+fn device(machine: &MachineArgs) -> Result<Device> {
+    threads::set(machine.threads)?;
+    match machine.device {
+        DeviceName::Cpu => Ok(Device::Cpu),
+        DeviceName::Cuda => Err(Error::new("this build has no CUDA support yet; use `--device cpu`")),
+    }
+}
+
+/// Help and version go to the standard output with exit code 0, mistakes as one line to the standard error with 2.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let Some(mistake) = cli::mistake(error) else {
+        // Where nobody reads it, it need not be said.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    };
+    tell(&mistake);
+    ExitCode::from(2)
+}
+
+/// Writes a line to the standard error; where that is closed there is nobody to tell.
+fn tell(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}

@@ -1,0 +1,142 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
+
+/// Trains a small convolutional network on real handwritten digits, judges it, and reads digits with it.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) train: TrainArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train a network and write it, its figures and its pictures to a folder [the default]
+    Train(TrainArgs),
+    /// Measure a trained network on the test digits
+    Eval(EvalArgs),
+    /// Read the digits in pictures (PNG or JPEG, of any size, dark on light or light on dark)
+    Predict(PredictArgs),
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct TrainArgs {
+    /// The folder to write to
+    #[arg(long, value_name = "DIR", default_value = "runs/mnist")]
+    pub(crate) out: PathBuf,
+    /// How often to go through the training digits
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = value_parser!(u32).range(1..=10_000))]
+    pub(crate) epochs: u32,
+    /// Digits a step
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) batch_size: u32,
+    /// The peak of the one-cycle learning rate
+    #[arg(long, value_name = "RATE", default_value_t = 0.004, value_parser = positive)]
+    pub(crate) lr: f64,
+    /// What every random number follows from: the same seed trains the same weights, to the bit
+    #[arg(long, value_name = "SEED", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Go on from the newest whole checkpoint in the output folder
+    #[arg(long)]
+    pub(crate) resume: bool,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    #[command(flatten)]
+    pub(crate) machine: MachineArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvalArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    #[command(flatten)]
+    pub(crate) machine: MachineArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PredictArgs {
+    /// The pictures, each of one digit
+    #[arg(value_name = "IMAGE", required = true)]
+    pub(crate) images: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) machine: MachineArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelArgs {
+    /// The trained network
+    #[arg(long, value_name = "FILE", default_value = "runs/mnist/model.safetensors")]
+    pub(crate) model: PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DataArgs {
+    /// Where the digits come from: `embedded`, `hub` (ylecun/mnist), or a folder with MNIST's four IDX files
+    #[arg(long, value_name = "embedded|hub|DIR", default_value = "embedded", value_parser = source())]
+    pub(crate) data: Source,
+}
+
+/// Where the digits come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    Embedded,
+    Hub,
+    Folder(PathBuf),
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct MachineArgs {
+    /// Threads to compute with [default: one a core]; the results do not depend on it
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+    /// What to compute on
+    #[arg(long, value_enum, default_value = "cpu")]
+    pub(crate) device: DeviceName,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DeviceName {
+    Cpu,
+    Cuda,
+}
+
+/// A mistake on the command line in one line; `None` for help and version, which are no mistakes.
+pub(crate) fn mistake(error: &clap::Error) -> Option<String> {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        return None;
+    }
+    let text = error.to_string();
+    // clap adds a usage and a hint at --help as further paragraphs.
+    let paragraph = text.split("\n\n").next().unwrap_or_default();
+    let mut line = paragraph.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    if let Some(ContextValue::String(suggestion)) = error.get(ContextKind::SuggestedArg) {
+        line += &format!("; did you mean '{suggestion}'?");
+    }
+    Some(line)
+}
+
+fn source() -> impl TypedValueParser<Value = Source> {
+    OsStringValueParser::new().map(|text| match text.to_str() {
+        Some("embedded") => Source::Embedded,
+        Some("hub") => Source::Hub,
+        _ => Source::Folder(text.into()),
+    })
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate > 0.0 && rate.is_finite() => Ok(rate),
+        _ => Err("must be a finite number above 0".to_owned()),
+    }
+}

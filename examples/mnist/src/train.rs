@@ -1,0 +1,131 @@
+//! The `train` command: trains, and leaves the model, its figures and its pictures in a folder.
+
+use std::io::Write;
+use std::path::Path;
+use std::time::Instant;
+
+use taper::layers::{Layer, LayerCall, Sequential, VarStore, observe, summary};
+use taper::ops::Mode;
+use taper::trainer::data::{Dataset, InMemoryDataset};
+use taper::trainer::{EpochRecord, History, prepare_folder};
+use taper::{DType, Device};
+
+use crate::cli::TrainArgs;
+use crate::data::{self, Digits};
+use crate::digit::SIDE;
+use crate::error::Result;
+use crate::model;
+use crate::pictures::{self, Epoch, Mistake, Stage};
+use crate::readings::{self, Reading};
+
+/// The test digit whose way through the net is drawn.
+const SHOWN: usize = 0;
+
+/// Trains as `args` say. What it tells goes to `out`; the progress goes to the standard error.
+pub(crate) fn train(args: &TrainArgs, device: &Device, out: &mut impl Write) -> Result<()> {
+    let digits = data::load(&args.data.data)?;
+    let dir = args.out.as_path();
+    prepare_folder(dir)?;
+
+    let store = VarStore::new(args.seed, DType::F32, device);
+    let net = model::network(store.builder())?;
+    let side = SIDE as usize;
+    writeln!(out, "{}", summary(&net, (1, 1, side, side), DType::F32, device)?)?;
+    writeln!(out, "{} training digits, {} test digits, {} epochs", digits.train.len(), digits.test.len(), args.epochs)?;
+    out.flush()?;
+
+    let start = Instant::now();
+    let history = model::train(&net, &store, &digits, args, dir)?;
+    writeln!(out, "trained in {:.1} s", start.elapsed().as_secs_f64())?;
+
+    store.save(dir.join("model.safetensors"))?;
+    let readings = readings::read(&net, &digits.test)?;
+    draw(&net, &digits, &history, &readings, dir)?;
+    tell(dir, out)?;
+    writeln!(out, "test accuracy: {:.2} %", 100.0 * readings::accuracy(&readings, &digits.test))?;
+    Ok(())
+}
+
+fn tell(dir: &Path, out: &mut impl Write) -> Result<()> {
+    let dir = dir.display();
+    writeln!(out, "\nin {dir}:")?;
+    for (file, what) in [
+        ("model.safetensors", "the weights, under PyTorch's names"),
+        ("metrics.csv", "loss and accuracy of each epoch"),
+        ("curves.png", "the same, drawn"),
+        ("mistakes.png", "the test digits it misread"),
+        ("feature_maps.png", "what each convolution and each pooling makes of one digit"),
+        ("checkpoints/", "what --resume goes on from"),
+    ] {
+        writeln!(out, "  {file:<18} {what}")?;
+    }
+    writeln!(out, "\nto try next:")?;
+    for (command, what) in [
+        (format!("predict --model {dir}/model.safetensors PICTURE.png"), "read a digit you drew"),
+        (format!("eval --model {dir}/model.safetensors"), "judge the model again"),
+        ("--seed 2 --out runs/seed2".to_owned(), "train another one"),
+    ] {
+        writeln!(out, "  cargo run --release -p mnist -- {command:<58} {what}")?;
+    }
+    Ok(writeln!(out)?)
+}
+
+fn draw(net: &Sequential, digits: &Digits, history: &History, readings: &[Reading], dir: &Path) -> Result<()> {
+    let epochs: Vec<Epoch> = history.epochs.iter().filter_map(epoch).collect();
+    pictures::curves(&dir.join("curves.png"), &epochs)?;
+    pictures::mistakes(&dir.join("mistakes.png"), mistakes(&digits.test, readings)?, digits.test.len())?;
+    pictures::feature_maps(&dir.join("feature_maps.png"), &stages(net, &digits.test)?)
+}
+
+fn epoch(record: &EpochRecord) -> Option<Epoch> {
+    let val = record.val?;
+    Some(Epoch {
+        epoch: record.epoch,
+        train_loss: record.train.loss,
+        test_loss: val.loss,
+        train_accuracy: record.train.accuracy?,
+        test_accuracy: val.accuracy?,
+    })
+}
+
+fn mistakes(digits: &InMemoryDataset, readings: &[Reading]) -> Result<Vec<Mistake>> {
+    let mut mistakes = Vec::new();
+    for (i, (reading, &truth)) in readings.iter().zip(digits.targets()).enumerate() {
+        let (predicted, confidence) = reading.first;
+        if predicted != truth {
+            mistakes.push(Mistake { pixels: digits.get(i)?.input, truth, predicted, confidence });
+        }
+    }
+    Ok(mistakes)
+}
+
+/// The digit itself, and what each convolution and each pooling makes of it.
+fn stages(net: &Sequential, digits: &InMemoryDataset) -> Result<Vec<Stage>> {
+    let digit = digits.get(SHOWN)?;
+    let alone = InMemoryDataset::new(digit.input.clone(), digits.input_shape(), vec![digit.target])?;
+    let Some(batch) = model::batches(&alone)?.epoch(0, 0).next() else { return Ok(Vec::new()) };
+    let inputs = batch?.inputs;
+    let (scores, calls) = observe(|| net.forward_in(&inputs, &Mode::eval()));
+    scores?;
+    let side = SIDE as usize;
+    let input = Stage {
+        name: "input".to_owned(),
+        remark: "one test digit",
+        maps: vec![digit.input],
+        rows: side,
+        columns: side,
+    };
+    let layers = calls.iter().filter_map(|call| stage(call).transpose());
+    std::iter::once(Ok(input)).chain(layers).collect()
+}
+
+fn stage(call: &LayerCall) -> Result<Option<Stage>> {
+    let remark = match call.kind.as_str() {
+        "Conv2d" => "finds features, keeps the map",
+        "MaxPool2d" => "keeps the strongest of 2 × 2",
+        _ => return Ok(None),
+    };
+    let (_, _, rows, columns) = call.output.dims4()?;
+    let maps = call.output.squeeze(0)?.flatten_from(1)?.to_vec2()?;
+    Ok(Some(Stage { name: call.name.clone(), remark, maps, rows, columns }))
+}

@@ -1,0 +1,122 @@
+//! Training: what it leaves, and that neither threads nor interruptions change a bit of it.
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
+
+use support::{mnist, path, write_digits};
+use tempfile::tempdir;
+
+/// Seven epochs of 36 steps.
+const RECIPE: [&str; 6] = ["--epochs", "7", "--batch-size", "10", "--seed", "5"];
+
+fn arguments<'a>(data: &'a str, out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&["--data", data, "--out", out], &RECIPE[..], more].concat()
+}
+
+fn succeed(arguments: &[&str]) -> Output {
+    let output = mnist(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+fn assert_same_files(left: &Path, right: &Path) {
+    for name in ["model.safetensors", "metrics.csv"] {
+        assert!(fs::read(left.join(name)).unwrap() == fs::read(right.join(name)).unwrap(), "{name} differs");
+    }
+}
+
+#[test]
+fn neither_threads_nor_a_kill_change_a_bit() {
+    let dir = tempdir().unwrap();
+    let data = write_digits(dir.path(), 355, 40);
+    let [one, two, killed] = ["one", "two", "killed"].map(|name| dir.path().join(name));
+
+    let output = succeed(&arguments(&data, &path(&one), &["--threads", "1"]));
+    let told = String::from_utf8(output.stdout).unwrap();
+    let last = told.lines().last().unwrap();
+    let figure = last.strip_prefix("test accuracy: ").and_then(|rest| rest.strip_suffix(" %")).unwrap();
+    assert!((0.0..=100.0).contains(&figure.parse::<f64>().unwrap()), "{last}");
+    assert_eq!(figure.split_once('.').unwrap().1.len(), 2, "{last}");
+    for picture in ["curves.png", "mistakes.png", "feature_maps.png"] {
+        assert!(told.contains(picture), "{told}");
+        assert!(image::open(one.join(picture)).unwrap().width() > 1000, "{picture}");
+    }
+    assert_eq!(fs::read_to_string(one.join("metrics.csv")).unwrap().lines().count(), 1 + 7);
+
+    succeed(&arguments(&data, &path(&two), &["train", "--threads", "2"][1..]));
+    assert_same_files(&one, &two);
+
+    let mut child =
+        mnist(&arguments(&data, &path(&killed), &[])).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let start = Instant::now();
+    // Past the second epoch, and within a later one.
+    while fs::read_to_string(killed.join("metrics.csv")).map_or(0, |csv| csv.lines().count()) < 3 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it was killed");
+        assert!(start.elapsed() < Duration::from_secs(120), "no epoch ends");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!killed.join("model.safetensors").exists(), "it had trained to the end before it was killed");
+
+    let output = succeed(&arguments(&data, &path(&killed), &["--resume"]));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("resuming from"), "{told}");
+    assert_same_files(&one, &killed);
+
+    // A resumed run must be the same run.
+    let other = mnist(&arguments(&data, &path(&killed), &["--resume", "--lr", "0.5"])).output().unwrap();
+    let told = String::from_utf8(other.stderr).unwrap();
+    assert_eq!(other.status.code(), Some(1), "{told}");
+    assert!(told.starts_with("error: ") && told.contains("0.5") && told.lines().count() == 1, "{told}");
+    assert_same_files(&one, &killed);
+}
+
+#[test]
+fn resuming_without_a_whole_checkpoint_says_so_and_starts() {
+    let dir = tempdir().unwrap();
+    let data = write_digits(dir.path(), 30, 10);
+    let out = dir.path().join("out");
+    let checkpoints = out.join("checkpoints");
+    fs::create_dir_all(&checkpoints).unwrap();
+    fs::write(checkpoints.join("step-00000003.safetensors"), b"garbage").unwrap();
+    let output = succeed(&["train", "--data", &data, "--out", &path(&out), "--epochs", "1", "--resume"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("skipped") && told.contains("step-00000003.safetensors"), "{told}");
+    assert!(told.contains("no checkpoint to resume from"), "{told}");
+    assert!(out.join("model.safetensors").exists());
+}
+
+#[test]
+fn a_trained_model_is_judged_and_reads_pictures() {
+    let dir = tempdir().unwrap();
+    let data = write_digits(dir.path(), 300, 30);
+    let out = dir.path().join("out");
+    let trained = succeed(&["--data", &data, "--out", &path(&out), "--epochs", "2", "--batch-size", "20"]);
+    let model = path(&out.join("model.safetensors"));
+    let judged = succeed(&["eval", "--data", &data, "--model", &model]);
+    let last = |output: &Output| String::from_utf8(output.stdout.clone()).unwrap().lines().last().unwrap().to_owned();
+    assert_eq!(last(&trained), last(&judged));
+
+    let [good, bad, missing] = ["good.png", "bad.png", "missing.png"].map(|name| dir.path().join(name));
+    let ink = |x: u32, y: u32| image::Luma([if (20..28).contains(&x) && (9..60).contains(&y) { 10u8 } else { 240 }]);
+    image::GrayImage::from_fn(50, 70, ink).save(&good).unwrap();
+    fs::write(&bad, b"no picture at all").unwrap();
+    let pictures = [&missing, &good, &bad, &good].map(|file| path(file));
+    let output = mnist(&[&["predict", "--model", &model], &pictures.each_ref().map(String::as_str)[..]].concat());
+    let output = { output }.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let (told, errors) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    let lines: Vec<&str> = told.lines().collect();
+    assert!(lines.len() == 2 && lines[0] == lines[1] && lines[0].starts_with(&pictures[1]), "{told}");
+    assert!(lines[0].contains(" %), else "), "{told}");
+    let errors: Vec<&str> = errors.lines().collect();
+    assert_eq!(errors.len(), 2, "{errors:?}");
+    assert!(errors[0].starts_with(&format!("error: {}: ", pictures[0])), "{errors:?}");
+    assert_eq!(errors[1], format!("error: {}: this is neither a PNG nor a JPEG", pictures[2]));
+}
