@@ -1,6 +1,6 @@
 //! What can go wrong: one variant a cause, each message with the values at fault and the way out.
 
-use candle_core::DType;
+use candle_core::{DType, Tensor};
 
 /// The result of an operator of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -180,6 +180,19 @@ pub enum Error {
     /// An error of candle's own.
     #[error(transparent)]
     Candle(candle_core::Error),
+}
+
+/// Refuses a tensor that is not of the expected shape.
+pub(crate) fn expect_shape(
+    op: &'static str,
+    argument: &'static str,
+    expected: &[usize],
+    tensor: &Tensor,
+) -> Result<()> {
+    if tensor.dims() == expected {
+        return Ok(());
+    }
+    Err(Error::Shape { op, argument, expected: expected.to_vec(), shape: tensor.dims().to_vec() })
 }
 
 impl From<Error> for candle_core::Error {

@@ -6,6 +6,7 @@ mod spec;
 
 pub use spec::{ConvSpec, Padding};
 
+use crate::error::expect_shape;
 use crate::{Error, Result};
 use autograd::{Conv, InputGrad, WeightGrad};
 use candle_core::Tensor;
@@ -158,13 +159,6 @@ pub fn conv2d_weight_grad(x: &Tensor, dy: &Tensor, kernel_size: [usize; 2], spec
 
 fn dims4(op: &'static str, argument: &'static str, tensor: &Tensor) -> Result<(usize, usize, usize, usize)> {
     tensor.dims4().map_err(|_| Error::Rank { op, argument, expected: "4", shape: tensor.dims().to_vec() })
-}
-
-fn expect_shape(op: &'static str, argument: &'static str, expected: &[usize], tensor: &Tensor) -> Result<()> {
-    if tensor.dims() == expected {
-        return Ok(());
-    }
-    Err(Error::Shape { op, argument, expected: expected.to_vec(), shape: tensor.dims().to_vec() })
 }
 
 fn same_dtype(op: &'static str, left: &Tensor, right: &Tensor) -> Result<()> {

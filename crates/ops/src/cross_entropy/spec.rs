@@ -1,5 +1,6 @@
 //! What a caller may ask of the cross entropy, and the checked form of it.
 
+use crate::error::expect_shape;
 use crate::{Error, Result};
 use candle_core::{DType, Tensor};
 
@@ -203,11 +204,4 @@ fn read_target(op: &'static str, dims: &Dims, target: &Tensor, spec: &CrossEntro
         }
     });
     Ok(Target::Classes(classes.collect::<Result<_>>()?))
-}
-
-fn expect_shape(op: &'static str, argument: &'static str, expected: &[usize], tensor: &Tensor) -> Result<()> {
-    if tensor.dims() == expected {
-        return Ok(());
-    }
-    Err(Error::Shape { op, argument, expected: expected.to_vec(), shape: tensor.dims().to_vec() })
 }
