@@ -13,7 +13,7 @@ use candle_core::{Tensor, Var};
 
 impl GradCheck {
     /// Strided, offset and broadcast inputs give the value (and, where there are gradients, the gradients) of contiguous
-    /// ones: every [`MemoryLayout`](crate::MemoryLayout) of every input, alone and in pairs.
+    /// ones: every [`MemoryLayout`](crate::MemoryLayout) of every input, alone and (up to 2¹⁵ elements) in pairs.
     ///
     /// [`check`](Self::check) asserts this too; here it is without the differences.
     ///
