@@ -1,11 +1,12 @@
 //! What a right backward pass does beside giving the right numbers.
 
-use crate::check::{GradCheck, Point};
+use crate::check::GradCheck;
 use crate::error::Result;
 use crate::function::{Function, Gradients, gradients, values, weighted_sum};
 use crate::layouts;
 use crate::random::Random;
 use crate::report::{Assertion, Report};
+use crate::run::Point;
 use candle_core::{Tensor, Var};
 
 /// Holds every assertion of `check`, given the gradients of a first backward pass.

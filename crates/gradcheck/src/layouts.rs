@@ -1,10 +1,10 @@
 //! The same numbers in another memory layout: the value and the gradients must not notice.
 
 use crate::assertions::{apart, difference};
-use crate::check::Point;
 use crate::error::Result;
 use crate::function::{Function, Gradients, brief, gradients, values, weighted_sum};
 use crate::report::{Assertion, Report};
+use crate::run::Point;
 use candle_core::{D, Tensor, Var};
 
 /// A way to lay a tensor out in memory.

@@ -33,9 +33,7 @@ impl GradCheck {
         f: impl Fn(&[Tensor]) -> Result<Tensor, E>,
         inputs: &[Tensor],
     ) -> Result<Report> {
-        self.property(f, inputs, |f, report| {
-            layouts::inputs(f, &crate::check::Point::new(self, f)?, &Vec::new(), report)
-        })
+        self.property(f, inputs, |f, report| layouts::inputs(f, &crate::run::Point::new(self, f)?, &Vec::new(), report))
     }
 
     /// A sample's value does not depend on the batch around it: `f(x)[n] = f(x[n])` for the inputs in `batched`, which
@@ -251,7 +249,7 @@ pub struct Shift {
 
 /// The bits of the value and of every gradient, by name.
 fn bits(check: &GradCheck, f: &Function<'_>) -> Result<Vec<(String, Vec<u64>)>> {
-    let point = crate::check::Point::new(check, f)?;
+    let point = crate::run::Point::new(check, f)?;
     let read = |values: Vec<f64>| values.into_iter().map(f64::to_bits).collect::<Vec<u64>>();
     let mut all = vec![("the value".to_owned(), read(point.y.clone()))];
     let mut leaves = f.tensors();

@@ -207,27 +207,72 @@ pub struct Report {
 
 impl Report {
     /// Whether every assertion held.
+    ///
+    /// ```
+    /// # use candle_core::{DType, Device, Tensor};
+    /// # use taper_gradcheck::*;
+    /// # let x = Tensor::new(&[[0.5f64, -2.], [3., 4.]], &Device::Cpu)?;
+    /// assert!(GradCheck::new("sqr").check(|x: &[Tensor]| x[0].sqr(), &[x]).unwrap().passed());
+    /// # Ok::<(), candle_core::Error>(())
+    /// ```
     pub fn passed(&self) -> bool {
         self.failures.is_empty()
     }
 
     /// Whether `assertion` is among those that did not hold.
+    ///
+    /// ```
+    /// # use candle_core::{DType, Device, Tensor};
+    /// # use taper_gradcheck::*;
+    /// # let x = Tensor::new(&[[0.5f64, -2.], [3., 4.]], &Device::Cpu)?;
+    /// let severed = |x: &[Tensor]| x[0].detach().sqr();
+    /// assert!(GradCheck::new("sqr").check(severed, &[x]).unwrap().failed(Assertion::Connected));
+    /// # Ok::<(), candle_core::Error>(())
+    /// ```
     pub fn failed(&self, assertion: Assertion) -> bool {
         self.failures.iter().any(|failure| failure.assertion == assertion)
     }
 
     /// The element with the largest error ÷ tolerance of all inputs.
+    ///
+    /// ```
+    /// # use candle_core::{DType, Device, Tensor};
+    /// # use taper_gradcheck::*;
+    /// # let x = Tensor::new(&[[0.5f64, -2.], [3., 4.]], &Device::Cpu)?;
+    /// let report = GradCheck::new("square").check(|x: &[Tensor]| &x[0] * x[0].detach(), &[x]).unwrap();
+    /// let worst = report.worst().unwrap();
+    /// assert!((worst.numeric - 2. * worst.analytic).abs() < 1e-6);
+    /// # Ok::<(), candle_core::Error>(())
+    /// ```
     pub fn worst(&self) -> Option<&Element> {
         let worst = self.inputs.iter().filter_map(|input| input.worst.first());
         worst.max_by(|a, b| a.error_ratio().total_cmp(&b.error_ratio()))
     }
 
     /// How many derivatives were compared.
+    ///
+    /// ```
+    /// # use candle_core::{DType, Device, Tensor};
+    /// # use taper_gradcheck::*;
+    /// # let x = Tensor::new(&[[0.5f64, -2.], [3., 4.]], &Device::Cpu)?;
+    /// assert_eq!(GradCheck::new("sqr").check(|x: &[Tensor]| x[0].sqr(), &[x]).unwrap().elements(), 4);
+    /// # Ok::<(), candle_core::Error>(())
+    /// ```
     pub fn elements(&self) -> usize {
         self.inputs.iter().map(|input| input.elements).sum()
     }
 
     /// At how many elements the function is not differentiable.
+    ///
+    /// ```
+    /// # use candle_core::{DType, Device, Tensor};
+    /// # use taper_gradcheck::*;
+    /// # let x = Tensor::new(&[[0.5f64, -2.], [3., 4.]], &Device::Cpu)?;
+    /// let at_zero = x.zeros_like()?;
+    /// let report = GradCheck::new("relu").check(|x: &[Tensor]| x[0].relu(), &[at_zero]).unwrap();
+    /// assert_eq!(report.not_differentiable(), 4);
+    /// # Ok::<(), candle_core::Error>(())
+    /// ```
     pub fn not_differentiable(&self) -> usize {
         self.inputs.iter().map(|input| input.not_differentiable).sum()
     }
@@ -236,6 +281,14 @@ impl Report {
     ///
     /// # Panics
     /// Where an assertion did not hold, with the whole report as the message.
+    ///
+    /// ```
+    /// # use candle_core::{DType, Device, Tensor};
+    /// # use taper_gradcheck::*;
+    /// # let x = Tensor::new(&[[0.5f64, -2.], [3., 4.]], &Device::Cpu)?;
+    /// GradCheck::new("sqr").check(|x: &[Tensor]| x[0].sqr(), &[x]).unwrap().assert_passed();
+    /// # Ok::<(), candle_core::Error>(())
+    /// ```
     #[allow(clippy::panic, reason = "it exists to fail a test, as assert! does")]
     #[track_caller]
     pub fn assert_passed(&self) {

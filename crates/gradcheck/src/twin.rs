@@ -1,10 +1,11 @@
 //! float32 held against its float64 twin: the same numbers, twice the precision.
 
-use crate::check::{GradCheck, Point};
+use crate::check::GradCheck;
 use crate::elements::{Judged, Outcome, input_report};
 use crate::error::Result;
 use crate::function::{Function, Input, values};
 use crate::report::{Assertion, Report};
+use crate::run::Point;
 use candle_core::{DType, Tensor};
 
 /// How many roundings of the sum of the terms' sizes a gradient that is linear in all inputs may be off by.
