@@ -61,12 +61,12 @@
 //! # Reading a report
 //!
 //! ```text
-//! gradient check of `max_pool2d` FAILED: 24 derivatives (seed 0)
-//!   gradient of input `x`: 6 of 24 derivatives are wrong; analytic = numeric ÷ 4 everywhere
-//!   input `x` [1, 1, 4, 6]: 6 of 24 derivatives are wrong
-//!     analytic = numeric ÷ 4 everywhere
-//!     index                        analytic          numeric  error ÷ tolerance
-//!     [0, 0, 1, 3]           -3.574218750e-1  -1.429687500e0           4.801e7
+//! gradient check of `first try` FAILED: 15 derivatives (seed 0)
+//!   gradient of input `scale`: 3 of 3 derivatives are wrong; analytic = numeric ÷ 4 everywhere
+//!     index in [3]                     analytic          numeric  error ÷ tolerance
+//!     [2]                        5.520061255e-1    2.208024502e0           1.455e12
+//!     [0]                       -4.097050130e-1   -1.638820052e0           1.112e12
+//!     [1]                       -1.220386326e-1  -4.881545305e-1           3.523e11
 //! ```
 //!
 //! The [pattern](InputReport::pattern) is often the name of the mistake: a factor, a border, a channel. Programs read

@@ -310,9 +310,15 @@ impl fmt::Display for Report {
         )?;
         for failure in &self.failures {
             writeln!(f, "  {failure}")?;
+            if matches!(failure.assertion, Assertion::Gradient | Assertion::Connected) {
+                let about = self.inputs.iter().find(|input| Some(&input.name) == failure.input.as_ref());
+                about.map_or(Ok(()), |input| write_worst(f, input))?;
+            }
         }
-        for input in &self.inputs {
-            write_input(f, input)?;
+        for InputReport { name, not_differentiable, elements, .. } in &self.inputs {
+            if *not_differentiable > 0 {
+                writeln!(f, "  input `{name}`: not differentiable at {not_differentiable} of {elements} elements")?;
+            }
         }
         for note in &self.notes {
             writeln!(f, "  note: {note}")?;
@@ -321,26 +327,13 @@ impl fmt::Display for Report {
     }
 }
 
-fn write_input(f: &mut fmt::Formatter<'_>, input: &InputReport) -> fmt::Result {
-    if input.not_differentiable > 0 {
-        let InputReport { name, not_differentiable, elements, .. } = input;
-        writeln!(f, "  input `{name}`: not differentiable at {not_differentiable} of {elements} elements")?;
-    }
-    if input.wrong == 0 {
-        return Ok(());
-    }
-    writeln!(
-        f,
-        "  input `{}` {:?}: {} of {} derivatives are wrong",
-        input.name, input.shape, input.wrong, input.elements
-    )?;
-    if let Some(pattern) = &input.pattern {
-        writeln!(f, "    {pattern}")?;
-    }
-    writeln!(f, "    {:<20} {:>16} {:>16} {:>18}", "index", "analytic", "numeric", "error ÷ tolerance")?;
+fn write_worst(f: &mut fmt::Formatter<'_>, input: &InputReport) -> fmt::Result {
+    let InputReport { shape, .. } = input;
+    let heading = format!("index in {shape:?}");
+    writeln!(f, "    {heading:<24} {:>16} {:>16} {:>18}", "analytic", "numeric", "error ÷ tolerance")?;
     for element in &input.worst {
         let (index, ratio) = (format!("{:?}", element.index), element.error_ratio());
-        writeln!(f, "    {index:<20} {:>16.9e} {:>16.9e} {ratio:>18.3e}", element.analytic, element.numeric)?;
+        writeln!(f, "    {index:<24} {:>16.9e} {:>16.9e} {ratio:>18.3e}", element.analytic, element.numeric)?;
     }
     Ok(())
 }
