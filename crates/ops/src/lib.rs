@@ -16,6 +16,7 @@ mod linear;
 mod matmul;
 mod max_pool;
 mod mode;
+mod operator;
 pub mod optim;
 mod parallel;
 pub mod random;

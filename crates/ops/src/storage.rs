@@ -1,8 +1,9 @@
 //! Between candle's storages and typed slices: the only place that matches on a dtype, and the only layout gate.
 //!
-//! An operator implements [`Kernel`] over contiguous slices of any [`Element`]; [`run`] picks the element type and copies
-//! strided, offset or broadcast arguments into row-major order.
+//! An [`Operator`] runs on contiguous slices of any [`Element`]; [`run`] picks the element type and copies strided, offset
+//! or broadcast arguments into row-major order.
 
+use crate::operator::Operator;
 use crate::{Error, Result};
 use candle_core::{CpuStorage, DType, Layout, Shape, WithDType};
 use std::borrow::Cow;
@@ -34,47 +35,35 @@ impl Element for f64 {
 /// The dtypes of [`Element`], for error messages.
 pub(crate) const SUPPORTED: &str = "f32, f64";
 
-/// Arithmetic over `N` row-major inputs of one element type.
-pub(crate) trait Kernel<const N: usize> {
-    /// The operator's name, for error messages.
-    fn name(&self) -> &'static str;
-
-    /// The shape of the output.
-    fn shape(&self) -> Shape;
-
-    /// The output in row-major order.
-    fn run<T: Element>(&self, inputs: [&[T]; N]) -> Result<Vec<T>>;
-}
-
-/// Runs `kernel` on candle's storages.
-pub(crate) fn run<const N: usize, K: Kernel<N>>(
-    kernel: &K,
+/// Runs `operator` on candle's storages.
+pub(crate) fn run<const N: usize, O: Operator<N>>(
+    operator: &O,
     inputs: [(&CpuStorage, &Layout); N],
 ) -> candle_core::Result<(CpuStorage, Shape)> {
     let first = dtype(inputs[0].0);
     for (storage, _) in &inputs[1..] {
         let other = dtype(storage);
         if other != first {
-            return Err(Error::DTypeMismatch { op: kernel.name(), left: first, right: other }.into());
+            return Err(Error::DTypeMismatch { op: operator.name(), left: first, right: other }.into());
         }
     }
     let storage = match first {
-        DType::F32 => run_typed::<f32, N, K>(kernel, inputs)?,
-        DType::F64 => run_typed::<f64, N, K>(kernel, inputs)?,
-        dtype => return Err(Error::DType { op: kernel.name(), dtype, supported: SUPPORTED }.into()),
+        DType::F32 => run_typed::<f32, N, O>(operator, inputs)?,
+        DType::F64 => run_typed::<f64, N, O>(operator, inputs)?,
+        dtype => return Err(Error::DType { op: operator.name(), dtype, supported: SUPPORTED }.into()),
     };
-    Ok((storage, kernel.shape()))
+    Ok((storage, operator.shape()))
 }
 
-fn run_typed<T: Element, const N: usize, K: Kernel<N>>(
-    kernel: &K,
+fn run_typed<T: Element, const N: usize, O: Operator<N>>(
+    operator: &O,
     inputs: [(&CpuStorage, &Layout); N],
 ) -> Result<CpuStorage> {
     let mut rows: [Cow<'_, [T]>; N] = [const { Cow::Borrowed(&[]) }; N];
     for (row, (storage, layout)) in rows.iter_mut().zip(inputs) {
         *row = contiguous(T::cpu_storage_as_slice(storage)?, layout);
     }
-    Ok(T::to_cpu_storage_owned(kernel.run(rows.each_ref().map(|row| row.as_ref()))?))
+    Ok(T::to_cpu_storage_owned(operator.run(rows.each_ref().map(|row| row.as_ref()))?))
 }
 
 fn dtype(storage: &CpuStorage) -> DType {

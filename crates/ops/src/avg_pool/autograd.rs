@@ -3,9 +3,11 @@
 use super::cpu;
 use super::spec::Divisor;
 use crate::Result;
-use crate::storage::{self, Element, Kernel};
+use crate::graph::wanted;
+use crate::operator::{Apply, Grads, Operator};
+use crate::storage::Element;
 use crate::window::PoolDims;
-use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
+use candle_core::{Shape, Tensor};
 use std::sync::Arc;
 
 /// `y = the mean of each window of x`.
@@ -24,7 +26,7 @@ impl AvgPool {
     }
 }
 
-impl Kernel<1> for AvgPool {
+impl Operator<1> for AvgPool {
     fn name(&self) -> &'static str {
         self.dims.op
     }
@@ -36,26 +38,13 @@ impl Kernel<1> for AvgPool {
     fn run<T: Element>(&self, [x]: [&[T]; 1]) -> Result<Vec<T>> {
         Ok(cpu::forward(&self.dims, self.divisor, x))
     }
-}
 
-impl CustomOp1 for AvgPool {
-    fn name(&self) -> &'static str {
-        self.dims.op
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
-        storage::run(self, [(x, layout)])
-    }
-
-    fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> candle_core::Result<Option<Tensor>> {
-        if !x.track_op() {
-            return Ok(None);
-        }
-        dy.apply_op1(AvgPoolGrad(self.clone())).map(Some)
+    fn backward(&self, [x]: [&Tensor; 1], _: &Tensor, dy: &Tensor) -> Grads<1> {
+        Ok([wanted(x, || AvgPoolGrad(self.clone()).apply([dy]))?])
     }
 }
 
-impl Kernel<1> for AvgPoolGrad {
+impl Operator<1> for AvgPoolGrad {
     fn name(&self) -> &'static str {
         self.0.dims.op
     }
@@ -67,21 +56,8 @@ impl Kernel<1> for AvgPoolGrad {
     fn run<T: Element>(&self, [dy]: [&[T]; 1]) -> Result<Vec<T>> {
         Ok(cpu::input_grad(&self.0.dims, self.0.divisor, dy))
     }
-}
 
-impl CustomOp1 for AvgPoolGrad {
-    fn name(&self) -> &'static str {
-        "avg_pool_input_grad"
-    }
-
-    fn cpu_fwd(&self, dy: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
-        storage::run(self, [(dy, layout)])
-    }
-
-    fn bwd(&self, dy: &Tensor, _: &Tensor, dx: &Tensor) -> candle_core::Result<Option<Tensor>> {
-        if !dy.track_op() {
-            return Ok(None);
-        }
-        dx.apply_op1(self.0.clone()).map(Some)
+    fn backward(&self, [dy]: [&Tensor; 1], _: &Tensor, dx: &Tensor) -> Grads<1> {
+        Ok([wanted(dy, || self.0.clone().apply([dx]))?])
     }
 }

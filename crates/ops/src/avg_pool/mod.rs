@@ -7,6 +7,7 @@ mod spec;
 pub use spec::AvgPoolSpec;
 
 use crate::Result;
+use crate::operator::Apply;
 use autograd::AvgPool;
 use candle_core::Tensor;
 
@@ -51,5 +52,5 @@ use candle_core::Tensor;
 /// ```
 pub fn avg_pool2d(x: &Tensor, spec: &AvgPoolSpec<2>) -> Result<Tensor> {
     let (dims, divisor) = spec.dims("avg_pool2d", x.dims())?;
-    Ok(x.apply_op1(AvgPool::new(dims, divisor))?)
+    Ok(AvgPool::new(dims, divisor).apply([x])?)
 }

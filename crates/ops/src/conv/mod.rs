@@ -7,6 +7,7 @@ mod spec;
 pub use spec::{ConvSpec, Padding};
 
 use crate::error::expect_shape;
+use crate::operator::Apply;
 use crate::{Error, Result};
 use autograd::{Conv, InputGrad, WeightGrad};
 use candle_core::Tensor;
@@ -57,11 +58,11 @@ pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, spec: &ConvSpe
     let dims = spec.dims(OP, x.dims(), weight.dims())?;
     same_dtype(OP, x, weight)?;
     Ok(match bias {
-        None => x.apply_op2(weight, Conv(dims))?,
+        None => Conv(dims).apply([x, weight])?,
         Some(bias) => {
             same_dtype(OP, x, bias)?;
             expect_shape(OP, "bias", &[dims.c_out], bias)?;
-            x.apply_op3(weight, bias, Conv(dims))?
+            Conv(dims).apply([x, weight, bias])?
         }
     })
 }
@@ -107,7 +108,7 @@ pub fn conv2d_input_grad(dy: &Tensor, weight: &Tensor, input_size: [usize; 2], s
     let dims = spec.dims(OP, &[n, c_in, input_size[0], input_size[1]], weight.dims())?;
     same_dtype(OP, dy, weight)?;
     expect_shape(OP, "dy", dims.y_shape().dims(), dy)?;
-    Ok(dy.apply_op2(weight, InputGrad(dims))?)
+    Ok(InputGrad(dims).apply([dy, weight])?)
 }
 
 /// The gradient of [`conv2d`] for its weight.
@@ -154,7 +155,7 @@ pub fn conv2d_weight_grad(x: &Tensor, dy: &Tensor, kernel_size: [usize; 2], spec
     let dims: ConvDims = spec.dims(OP, x.dims(), &[c_out, c_in / groups, kernel_size[0], kernel_size[1]])?;
     same_dtype(OP, x, dy)?;
     expect_shape(OP, "dy", dims.y_shape().dims(), dy)?;
-    Ok(x.apply_op2(dy, WeightGrad(dims))?)
+    Ok(WeightGrad(dims).apply([x, dy])?)
 }
 
 fn dims4(op: &'static str, argument: &'static str, tensor: &Tensor) -> Result<(usize, usize, usize, usize)> {

@@ -8,13 +8,10 @@ use super::second_order::Terms;
 use super::spec::Loss;
 use crate::Result;
 use crate::graph::{saved, wanted};
-use crate::storage::{self, Element, Kernel};
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Shape, Tensor};
+use crate::operator::{Apply, Grads, Operator};
+use crate::storage::Element;
+use candle_core::{Shape, Tensor};
 use std::sync::{Arc, OnceLock};
-
-type Output = candle_core::Result<(CpuStorage, Shape)>;
-type Grads2 = candle_core::Result<(Option<Tensor>, Option<Tensor>)>;
-type Grads3 = candle_core::Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)>;
 
 /// What forward and backward share.
 struct Shared {
@@ -43,7 +40,7 @@ impl CrossEntropy {
     }
 }
 
-impl Kernel<1> for CrossEntropy {
+impl Operator<1> for CrossEntropy {
     fn name(&self) -> &'static str {
         "cross_entropy"
     }
@@ -55,9 +52,13 @@ impl Kernel<1> for CrossEntropy {
     fn run<T: Element>(&self, [x]: [&[T]; 1]) -> Result<Vec<T>> {
         Ok(cpu::forward(&self.0.loss, x, None, self.0.normalisers(x)))
     }
+
+    fn backward(&self, [x]: [&Tensor; 1], _y: &Tensor, dy: &Tensor) -> Grads<1> {
+        Ok([Some(LogitsGrad(self.0.clone()).apply([&saved(x)?, dy])?)])
+    }
 }
 
-impl Kernel<2> for CrossEntropy {
+impl Operator<2> for CrossEntropy {
     fn name(&self) -> &'static str {
         "cross_entropy"
     }
@@ -69,39 +70,15 @@ impl Kernel<2> for CrossEntropy {
     fn run<T: Element>(&self, [x, target]: [&[T]; 2]) -> Result<Vec<T>> {
         Ok(cpu::forward(&self.0.loss, x, Some(target), self.0.normalisers(x)))
     }
-}
 
-impl CustomOp1 for CrossEntropy {
-    fn name(&self) -> &'static str {
-        "cross_entropy"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Output {
-        storage::run::<1, _>(self, [(x, layout)])
-    }
-
-    fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> candle_core::Result<Option<Tensor>> {
-        saved(x)?.apply_op2(dy, LogitsGrad(self.0.clone())).map(Some)
+    fn backward(&self, [x, target]: [&Tensor; 2], _y: &Tensor, dy: &Tensor) -> Grads<2> {
+        let dx = wanted(x, || LogitsGrad(self.0.clone()).apply([&saved(x)?, &saved(target)?, dy]))?;
+        let dtarget = wanted(target, || TargetGrad(self.0.clone()).apply([&saved(x)?, dy]))?;
+        Ok([dx, dtarget])
     }
 }
 
-impl CustomOp2 for CrossEntropy {
-    fn name(&self) -> &'static str {
-        "cross_entropy"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, x_layout: &Layout, target: &CpuStorage, target_layout: &Layout) -> Output {
-        storage::run::<2, _>(self, [(x, x_layout), (target, target_layout)])
-    }
-
-    fn bwd(&self, x: &Tensor, target: &Tensor, _y: &Tensor, dy: &Tensor) -> Grads2 {
-        let dx = wanted(x, || saved(x)?.apply_op3(&saved(target)?, dy, LogitsGrad(self.0.clone())))?;
-        let dtarget = wanted(target, || saved(x)?.apply_op2(dy, TargetGrad(self.0.clone())))?;
-        Ok((dx, dtarget))
-    }
-}
-
-impl Kernel<2> for LogitsGrad {
+impl Operator<2> for LogitsGrad {
     fn name(&self) -> &'static str {
         "cross_entropy_grad"
     }
@@ -113,9 +90,15 @@ impl Kernel<2> for LogitsGrad {
     fn run<T: Element>(&self, [x, dy]: [&[T]; 2]) -> Result<Vec<T>> {
         Ok(cpu::logits_grad(&self.0.loss, x, None, dy, self.0.normalisers(x)))
     }
+
+    fn backward(&self, [x, dy]: [&Tensor; 2], _dx: &Tensor, ddx: &Tensor) -> Grads<2> {
+        let terms = Terms::new(&self.0.loss, &saved(x)?, &saved(dy)?)?;
+        let [by_x, _, by_dy] = terms.of_logits_grad(&terms.shares(None)?, ddx)?;
+        Ok([Some(by_x), Some(by_dy)])
+    }
 }
 
-impl Kernel<3> for LogitsGrad {
+impl Operator<3> for LogitsGrad {
     fn name(&self) -> &'static str {
         "cross_entropy_grad"
     }
@@ -127,49 +110,15 @@ impl Kernel<3> for LogitsGrad {
     fn run<T: Element>(&self, [x, target, dy]: [&[T]; 3]) -> Result<Vec<T>> {
         Ok(cpu::logits_grad(&self.0.loss, x, Some(target), dy, self.0.normalisers(x)))
     }
-}
 
-impl CustomOp2 for LogitsGrad {
-    fn name(&self) -> &'static str {
-        "cross_entropy_grad"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, x_layout: &Layout, dy: &CpuStorage, dy_layout: &Layout) -> Output {
-        storage::run::<2, _>(self, [(x, x_layout), (dy, dy_layout)])
-    }
-
-    fn bwd(&self, x: &Tensor, dy: &Tensor, _dx: &Tensor, ddx: &Tensor) -> Grads2 {
-        let terms = Terms::new(&self.0.loss, &saved(x)?, &saved(dy)?)?;
-        let [by_x, _, by_dy] = terms.of_logits_grad(&terms.shares(None)?, ddx)?;
-        Ok((Some(by_x), Some(by_dy)))
-    }
-}
-
-impl CustomOp3 for LogitsGrad {
-    fn name(&self) -> &'static str {
-        "cross_entropy_grad"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        target: &CpuStorage,
-        target_layout: &Layout,
-        dy: &CpuStorage,
-        dy_layout: &Layout,
-    ) -> Output {
-        storage::run::<3, _>(self, [(x, x_layout), (target, target_layout), (dy, dy_layout)])
-    }
-
-    fn bwd(&self, x: &Tensor, target: &Tensor, dy: &Tensor, _dx: &Tensor, ddx: &Tensor) -> Grads3 {
+    fn backward(&self, [x, target, dy]: [&Tensor; 3], _dx: &Tensor, ddx: &Tensor) -> Grads<3> {
         let terms = Terms::new(&self.0.loss, &saved(x)?, &saved(dy)?)?;
         let [by_x, by_target, by_dy] = terms.of_logits_grad(&terms.shares(Some(&saved(target)?))?, ddx)?;
-        Ok((Some(by_x), Some(by_target), Some(by_dy)))
+        Ok([Some(by_x), Some(by_target), Some(by_dy)])
     }
 }
 
-impl Kernel<2> for TargetGrad {
+impl Operator<2> for TargetGrad {
     fn name(&self) -> &'static str {
         "cross_entropy_target_grad"
     }
@@ -181,19 +130,9 @@ impl Kernel<2> for TargetGrad {
     fn run<T: Element>(&self, [x, dy]: [&[T]; 2]) -> Result<Vec<T>> {
         Ok(cpu::target_grad(&self.0.loss, x, dy, self.0.normalisers(x)))
     }
-}
 
-impl CustomOp2 for TargetGrad {
-    fn name(&self) -> &'static str {
-        "cross_entropy_target_grad"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, x_layout: &Layout, dy: &CpuStorage, dy_layout: &Layout) -> Output {
-        storage::run(self, [(x, x_layout), (dy, dy_layout)])
-    }
-
-    fn bwd(&self, x: &Tensor, dy: &Tensor, _dtarget: &Tensor, ddtarget: &Tensor) -> Grads2 {
+    fn backward(&self, [x, dy]: [&Tensor; 2], _dtarget: &Tensor, ddtarget: &Tensor) -> Grads<2> {
         let [by_x, by_dy] = Terms::new(&self.0.loss, &saved(x)?, &saved(dy)?)?.of_target_grad(ddtarget)?;
-        Ok((Some(by_x), Some(by_dy)))
+        Ok([Some(by_x), Some(by_dy)])
     }
 }

@@ -8,6 +8,7 @@ mod spec;
 pub use spec::{CrossEntropySpec, Reduction};
 
 use crate::Result;
+use crate::operator::Apply;
 use autograd::CrossEntropy;
 use candle_core::Tensor;
 use spec::{Loss, Target};
@@ -62,5 +63,5 @@ pub fn cross_entropy(logits: &Tensor, target: &Tensor, spec: &CrossEntropySpec) 
     let loss = Loss::new("cross_entropy", logits, target, spec)?;
     let probabilities = matches!(loss.target, Target::Probabilities);
     let op = CrossEntropy::new(loss);
-    Ok(if probabilities { logits.apply_op2(target, op)? } else { logits.apply_op1(op)? })
+    Ok(if probabilities { op.apply([logits, target])? } else { op.apply([logits])? })
 }

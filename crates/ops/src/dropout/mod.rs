@@ -4,6 +4,7 @@ mod autograd;
 mod cpu;
 mod spec;
 
+use crate::operator::Apply;
 use crate::{Draw, Result};
 use autograd::Dropout;
 use candle_core::Tensor;
@@ -53,5 +54,5 @@ pub fn dropout(x: &Tensor, p: f64, draw: Draw) -> Result<Tensor> {
     if p == 0. {
         return Ok(x.clone());
     }
-    Ok(x.apply_op1(Dropout(mask))?)
+    Ok(Dropout(mask).apply([x])?)
 }

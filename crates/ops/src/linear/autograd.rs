@@ -13,12 +13,9 @@ use super::cpu;
 use super::spec::LinearDims;
 use crate::Result;
 use crate::graph::{saved, wanted};
-use crate::storage::{self, Element, Kernel};
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Shape, Tensor};
-
-type Output = candle_core::Result<(CpuStorage, Shape)>;
-type Grads2 = candle_core::Result<(Option<Tensor>, Option<Tensor>)>;
-type Grads3 = candle_core::Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)>;
+use crate::operator::{Apply, Grads, Operator};
+use crate::storage::Element;
+use candle_core::{Shape, Tensor};
 
 /// y = x · wᵀ (+ b).
 pub(super) struct Linear(pub(super) LinearDims);
@@ -32,7 +29,7 @@ struct WeightGrad(LinearDims);
 /// db from dy.
 struct BiasGrad(LinearDims);
 
-impl Kernel<2> for Linear {
+impl Operator<2> for Linear {
     fn name(&self) -> &'static str {
         "linear"
     }
@@ -44,9 +41,15 @@ impl Kernel<2> for Linear {
     fn run<T: Element>(&self, [x, w]: [&[T]; 2]) -> Result<Vec<T>> {
         Ok(cpu::forward(&self.0, x, w, None))
     }
+
+    fn backward(&self, [x, w]: [&Tensor; 2], _y: &Tensor, dy: &Tensor) -> Grads<2> {
+        let dx = wanted(x, || InputGrad(self.0.clone()).apply([dy, &saved(w)?]))?;
+        let dw = wanted(w, || WeightGrad(self.0.clone()).apply([&saved(x)?, dy]))?;
+        Ok([dx, dw])
+    }
 }
 
-impl Kernel<3> for Linear {
+impl Operator<3> for Linear {
     fn name(&self) -> &'static str {
         "linear"
     }
@@ -58,49 +61,15 @@ impl Kernel<3> for Linear {
     fn run<T: Element>(&self, [x, w, b]: [&[T]; 3]) -> Result<Vec<T>> {
         Ok(cpu::forward(&self.0, x, w, Some(b)))
     }
-}
 
-impl CustomOp2 for Linear {
-    fn name(&self) -> &'static str {
-        "linear"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, x_layout: &Layout, w: &CpuStorage, w_layout: &Layout) -> Output {
-        storage::run::<2, _>(self, [(x, x_layout), (w, w_layout)])
-    }
-
-    fn bwd(&self, x: &Tensor, w: &Tensor, _y: &Tensor, dy: &Tensor) -> Grads2 {
-        let dx = wanted(x, || dy.apply_op2(&saved(w)?, InputGrad(self.0.clone())))?;
-        let dw = wanted(w, || saved(x)?.apply_op2(dy, WeightGrad(self.0.clone())))?;
-        Ok((dx, dw))
+    fn backward(&self, [x, w, b]: [&Tensor; 3], y: &Tensor, dy: &Tensor) -> Grads<3> {
+        let [dx, dw] = self.backward([x, w], y, dy)?;
+        let db = wanted(b, || BiasGrad(self.0.clone()).apply([dy]))?;
+        Ok([dx, dw, db])
     }
 }
 
-impl CustomOp3 for Linear {
-    fn name(&self) -> &'static str {
-        "linear"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        w: &CpuStorage,
-        w_layout: &Layout,
-        b: &CpuStorage,
-        b_layout: &Layout,
-    ) -> Output {
-        storage::run::<3, _>(self, [(x, x_layout), (w, w_layout), (b, b_layout)])
-    }
-
-    fn bwd(&self, x: &Tensor, w: &Tensor, b: &Tensor, y: &Tensor, dy: &Tensor) -> Grads3 {
-        let (dx, dw) = CustomOp2::bwd(self, x, w, y, dy)?;
-        let db = wanted(b, || dy.apply_op1(BiasGrad(self.0.clone())))?;
-        Ok((dx, dw, db))
-    }
-}
-
-impl Kernel<2> for InputGrad {
+impl Operator<2> for InputGrad {
     fn name(&self) -> &'static str {
         "linear_input_grad"
     }
@@ -112,25 +81,15 @@ impl Kernel<2> for InputGrad {
     fn run<T: Element>(&self, [dy, w]: [&[T]; 2]) -> Result<Vec<T>> {
         Ok(cpu::input_grad(&self.0, dy, w))
     }
-}
 
-impl CustomOp2 for InputGrad {
-    fn name(&self) -> &'static str {
-        "linear_input_grad"
-    }
-
-    fn cpu_fwd(&self, dy: &CpuStorage, dy_layout: &Layout, w: &CpuStorage, w_layout: &Layout) -> Output {
-        storage::run(self, [(dy, dy_layout), (w, w_layout)])
-    }
-
-    fn bwd(&self, dy: &Tensor, w: &Tensor, _dx: &Tensor, ddx: &Tensor) -> Grads2 {
-        let ddy = wanted(dy, || ddx.apply_op2(&saved(w)?, Linear(self.0.clone())))?;
-        let dw = wanted(w, || ddx.apply_op2(&saved(dy)?, WeightGrad(self.0.clone())))?;
-        Ok((ddy, dw))
+    fn backward(&self, [dy, w]: [&Tensor; 2], _dx: &Tensor, ddx: &Tensor) -> Grads<2> {
+        let ddy = wanted(dy, || Linear(self.0.clone()).apply([ddx, &saved(w)?]))?;
+        let dw = wanted(w, || WeightGrad(self.0.clone()).apply([ddx, &saved(dy)?]))?;
+        Ok([ddy, dw])
     }
 }
 
-impl Kernel<2> for WeightGrad {
+impl Operator<2> for WeightGrad {
     fn name(&self) -> &'static str {
         "linear_weight_grad"
     }
@@ -142,25 +101,15 @@ impl Kernel<2> for WeightGrad {
     fn run<T: Element>(&self, [x, dy]: [&[T]; 2]) -> Result<Vec<T>> {
         Ok(cpu::weight_grad(&self.0, x, dy))
     }
-}
 
-impl CustomOp2 for WeightGrad {
-    fn name(&self) -> &'static str {
-        "linear_weight_grad"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, x_layout: &Layout, dy: &CpuStorage, dy_layout: &Layout) -> Output {
-        storage::run(self, [(x, x_layout), (dy, dy_layout)])
-    }
-
-    fn bwd(&self, x: &Tensor, dy: &Tensor, _dw: &Tensor, ddw: &Tensor) -> Grads2 {
-        let dx = wanted(x, || saved(dy)?.apply_op2(ddw, InputGrad(self.0.clone())))?;
-        let ddy = wanted(dy, || saved(x)?.apply_op2(ddw, Linear(self.0.clone())))?;
-        Ok((dx, ddy))
+    fn backward(&self, [x, dy]: [&Tensor; 2], _dw: &Tensor, ddw: &Tensor) -> Grads<2> {
+        let dx = wanted(x, || InputGrad(self.0.clone()).apply([&saved(dy)?, ddw]))?;
+        let ddy = wanted(dy, || Linear(self.0.clone()).apply([&saved(x)?, ddw]))?;
+        Ok([dx, ddy])
     }
 }
 
-impl Kernel<1> for BiasGrad {
+impl Operator<1> for BiasGrad {
     fn name(&self) -> &'static str {
         "linear_bias_grad"
     }
@@ -172,18 +121,8 @@ impl Kernel<1> for BiasGrad {
     fn run<T: Element>(&self, [dy]: [&[T]; 1]) -> Result<Vec<T>> {
         Ok(cpu::bias_grad(&self.0, dy))
     }
-}
 
-impl CustomOp1 for BiasGrad {
-    fn name(&self) -> &'static str {
-        "linear_bias_grad"
-    }
-
-    fn cpu_fwd(&self, dy: &CpuStorage, layout: &Layout) -> Output {
-        storage::run(self, [(dy, layout)])
-    }
-
-    fn bwd(&self, _dy: &Tensor, _db: &Tensor, ddb: &Tensor) -> candle_core::Result<Option<Tensor>> {
-        ddb.broadcast_as(self.0.y_shape()).map(Some)
+    fn backward(&self, [_dy]: [&Tensor; 1], _db: &Tensor, ddb: &Tensor) -> Grads<1> {
+        Ok([Some(ddb.broadcast_as(self.0.y_shape())?)])
     }
 }

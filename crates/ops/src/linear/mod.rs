@@ -5,6 +5,7 @@ mod cpu;
 mod spec;
 
 use crate::Result;
+use crate::operator::Apply;
 use autograd::Linear;
 use candle_core::Tensor;
 use spec::LinearDims;
@@ -46,7 +47,7 @@ use spec::LinearDims;
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let dims = LinearDims::new("linear", x.dims(), weight.dims(), bias.map(Tensor::dims))?;
     Ok(match bias {
-        None => x.apply_op2(weight, Linear(dims))?,
-        Some(bias) => x.apply_op3(weight, bias, Linear(dims))?,
+        None => Linear(dims).apply([x, weight])?,
+        Some(bias) => Linear(dims).apply([x, weight, bias])?,
     })
 }

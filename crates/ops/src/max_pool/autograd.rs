@@ -1,10 +1,12 @@
 //! The pooling, the scatter that is its gradient and the gather that is the scatter's, each other's gradients in turn.
 
 use super::cpu;
-use crate::storage::{self, Element, Kernel};
+use crate::graph::wanted;
+use crate::operator::{Apply, Grads, Operator};
+use crate::storage::Element;
 use crate::window::PoolDims;
 use crate::{Error, Result};
-use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
+use candle_core::{Shape, Tensor};
 use std::sync::{Arc, OnceLock};
 
 /// Where the maxima lie, one an output: filled by the forward pass, read by the backward passes.
@@ -42,7 +44,7 @@ impl MaxPool {
     }
 }
 
-impl Kernel<1> for MaxPool {
+impl Operator<1> for MaxPool {
     fn name(&self) -> &'static str {
         self.dims.op
     }
@@ -61,28 +63,15 @@ impl Kernel<1> for MaxPool {
             }
         })
     }
-}
 
-impl CustomOp1 for MaxPool {
-    fn name(&self) -> &'static str {
-        self.dims.op
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
-        storage::run(self, [(x, layout)])
-    }
-
-    fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> candle_core::Result<Option<Tensor>> {
-        if !x.track_op() {
-            return Ok(None);
-        }
+    fn backward(&self, [x]: [&Tensor; 1], _: &Tensor, dy: &Tensor) -> Grads<1> {
         // Never absent where x is tracked; the scatter would say so.
         let indices = self.indices.clone().unwrap_or_default();
-        dy.apply_op1(Scatter { dims: self.dims.clone(), indices }).map(Some)
+        Ok([wanted(x, || Scatter { dims: self.dims.clone(), indices }.apply([dy]))?])
     }
 }
 
-impl Kernel<1> for Scatter {
+impl Operator<1> for Scatter {
     fn name(&self) -> &'static str {
         self.dims.op
     }
@@ -94,26 +83,13 @@ impl Kernel<1> for Scatter {
     fn run<T: Element>(&self, [dy]: [&[T]; 1]) -> Result<Vec<T>> {
         Ok(cpu::scatter(&self.dims, self.indices.get()?, dy))
     }
-}
 
-impl CustomOp1 for Scatter {
-    fn name(&self) -> &'static str {
-        "max_pool_scatter"
-    }
-
-    fn cpu_fwd(&self, dy: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
-        storage::run(self, [(dy, layout)])
-    }
-
-    fn bwd(&self, dy: &Tensor, _: &Tensor, dx: &Tensor) -> candle_core::Result<Option<Tensor>> {
-        if !dy.track_op() {
-            return Ok(None);
-        }
-        dx.apply_op1(Gather { dims: self.dims.clone(), indices: self.indices.clone() }).map(Some)
+    fn backward(&self, [dy]: [&Tensor; 1], _: &Tensor, dx: &Tensor) -> Grads<1> {
+        Ok([wanted(dy, || Gather { dims: self.dims.clone(), indices: self.indices.clone() }.apply([dx]))?])
     }
 }
 
-impl Kernel<1> for Gather {
+impl Operator<1> for Gather {
     fn name(&self) -> &'static str {
         self.dims.op
     }
@@ -125,21 +101,8 @@ impl Kernel<1> for Gather {
     fn run<T: Element>(&self, [x]: [&[T]; 1]) -> Result<Vec<T>> {
         Ok(cpu::gather(&self.dims, self.indices.get()?, x))
     }
-}
 
-impl CustomOp1 for Gather {
-    fn name(&self) -> &'static str {
-        "max_pool_gather"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
-        storage::run(self, [(x, layout)])
-    }
-
-    fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> candle_core::Result<Option<Tensor>> {
-        if !x.track_op() {
-            return Ok(None);
-        }
-        dy.apply_op1(Scatter { dims: self.dims.clone(), indices: self.indices.clone() }).map(Some)
+    fn backward(&self, [x]: [&Tensor; 1], _: &Tensor, dy: &Tensor) -> Grads<1> {
+        Ok([wanted(x, || Scatter { dims: self.dims.clone(), indices: self.indices.clone() }.apply([dy]))?])
     }
 }

@@ -7,6 +7,7 @@ mod spec;
 pub use spec::MaxPoolSpec;
 
 use crate::Result;
+use crate::operator::Apply;
 use autograd::{Indices, MaxPool};
 use candle_core::Tensor;
 
@@ -52,7 +53,7 @@ pub fn max_pool2d(x: &Tensor, spec: &MaxPoolSpec<2>) -> Result<Tensor> {
     let dims = spec.dims("max_pool2d", x.dims())?;
     // Only a backward pass will ask where the maxima lie.
     let indices = x.track_op().then(Indices::default);
-    Ok(x.apply_op1(MaxPool::new(dims, indices))?)
+    Ok(MaxPool::new(dims, indices).apply([x])?)
 }
 
 /// [`max_pool2d`] and where each maximum lies: an I64 tensor of the output's shape, with the flat index `h·W + w` in the
@@ -75,7 +76,7 @@ pub fn max_pool2d(x: &Tensor, spec: &MaxPoolSpec<2>) -> Result<Tensor> {
 pub fn max_pool2d_with_indices(x: &Tensor, spec: &MaxPoolSpec<2>) -> Result<(Tensor, Tensor)> {
     let dims = spec.dims("max_pool2d_with_indices", x.dims())?;
     let indices = Indices::default();
-    let y = x.apply_op1(MaxPool::new(dims, Some(indices.clone())))?;
+    let y = MaxPool::new(dims, Some(indices.clone())).apply([x])?;
     let indices = Tensor::from_slice(indices.get()?, y.shape(), y.device())?;
     Ok((y, indices))
 }

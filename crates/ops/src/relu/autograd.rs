@@ -5,8 +5,9 @@
 
 use super::cpu;
 use crate::Result;
-use crate::storage::{self, Element, Kernel};
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Shape, Tensor};
+use crate::operator::{Apply, Grads, Operator};
+use crate::storage::Element;
+use candle_core::{Shape, Tensor};
 
 /// y = max(x, 0).
 pub(super) struct Relu {
@@ -18,7 +19,7 @@ struct ReluGrad {
     shape: Shape,
 }
 
-impl Kernel<1> for Relu {
+impl Operator<1> for Relu {
     fn name(&self) -> &'static str {
         "relu"
     }
@@ -30,23 +31,13 @@ impl Kernel<1> for Relu {
     fn run<T: Element>(&self, [x]: [&[T]; 1]) -> Result<Vec<T>> {
         Ok(cpu::forward(x))
     }
-}
 
-impl CustomOp1 for Relu {
-    fn name(&self) -> &'static str {
-        "relu"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
-        storage::run(self, [(x, layout)])
-    }
-
-    fn bwd(&self, _x: &Tensor, y: &Tensor, dy: &Tensor) -> candle_core::Result<Option<Tensor>> {
-        dy.apply_op2(&y.detach(), ReluGrad { shape: self.shape.clone() }).map(Some)
+    fn backward(&self, [_x]: [&Tensor; 1], y: &Tensor, dy: &Tensor) -> Grads<1> {
+        Ok([Some(ReluGrad { shape: self.shape.clone() }.apply([dy, &y.detach()])?)])
     }
 }
 
-impl Kernel<2> for ReluGrad {
+impl Operator<2> for ReluGrad {
     fn name(&self) -> &'static str {
         "relu_grad"
     }
@@ -58,31 +49,9 @@ impl Kernel<2> for ReluGrad {
     fn run<T: Element>(&self, [dy, y]: [&[T]; 2]) -> Result<Vec<T>> {
         Ok(cpu::grad(dy, y))
     }
-}
 
-impl CustomOp2 for ReluGrad {
-    fn name(&self) -> &'static str {
-        "relu_grad"
-    }
-
-    fn cpu_fwd(
-        &self,
-        dy: &CpuStorage,
-        dy_layout: &Layout,
-        y: &CpuStorage,
-        y_layout: &Layout,
-    ) -> candle_core::Result<(CpuStorage, Shape)> {
-        storage::run(self, [(dy, dy_layout), (y, y_layout)])
-    }
-
-    fn bwd(
-        &self,
-        _dy: &Tensor,
-        y: &Tensor,
-        _dx: &Tensor,
-        ddx: &Tensor,
-    ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>)> {
-        let ddy = ddx.apply_op2(y, ReluGrad { shape: self.shape.clone() })?;
-        Ok((Some(ddy), None))
+    fn backward(&self, [_dy, y]: [&Tensor; 2], _dx: &Tensor, ddx: &Tensor) -> Grads<2> {
+        let ddy = ReluGrad { shape: self.shape.clone() }.apply([ddx, y])?;
+        Ok([Some(ddy), None])
     }
 }

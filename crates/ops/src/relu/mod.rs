@@ -4,6 +4,7 @@ mod autograd;
 mod cpu;
 
 use crate::Result;
+use crate::operator::Apply;
 use autograd::Relu;
 use candle_core::Tensor;
 
@@ -39,5 +40,5 @@ use candle_core::Tensor;
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn relu(x: &Tensor) -> Result<Tensor> {
-    Ok(x.apply_op1(Relu { shape: x.shape().clone() })?)
+    Ok(Relu { shape: x.shape().clone() }.apply([x])?)
 }

@@ -1,0 +1,104 @@
+//! Between an operator and candle's graph: the only place that implements candle's operators of one, two and three
+//! arguments, for whatever implements [`Operator`].
+
+use crate::Result;
+use crate::storage::{self, Element};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Shape, Tensor};
+
+/// The gradients of an operator's `N` inputs.
+pub(crate) type Grads<const N: usize> = candle_core::Result<[Option<Tensor>; N]>;
+
+/// A differentiable function of `N` tensors of one element type.
+pub(crate) trait Operator<const N: usize>: Send + Sync + 'static {
+    /// The operator's name, for error messages.
+    fn name(&self) -> &'static str;
+
+    /// The shape of the output.
+    fn shape(&self) -> Shape;
+
+    /// The output in row-major order, from row-major inputs.
+    fn run<T: Element>(&self, inputs: [&[T]; N]) -> Result<Vec<T>>;
+
+    /// The gradients of the inputs, from that of the output: `None` only for an input that is not tracked.
+    fn backward(&self, inputs: [&Tensor; N], output: &Tensor, grad: &Tensor) -> Grads<N>;
+}
+
+/// An operator's value, which candle's graph records where an input is tracked.
+pub(crate) trait Apply<const N: usize> {
+    fn apply(self, inputs: [&Tensor; N]) -> candle_core::Result<Tensor>;
+}
+
+impl<O: Operator<1>> Apply<1> for O {
+    fn apply(self, [a]: [&Tensor; 1]) -> candle_core::Result<Tensor> {
+        a.apply_op1(Custom(self))
+    }
+}
+
+impl<O: Operator<2>> Apply<2> for O {
+    fn apply(self, [a, b]: [&Tensor; 2]) -> candle_core::Result<Tensor> {
+        a.apply_op2(b, Custom(self))
+    }
+}
+
+impl<O: Operator<3>> Apply<3> for O {
+    fn apply(self, [a, b, c]: [&Tensor; 3]) -> candle_core::Result<Tensor> {
+        a.apply_op3(b, c, Custom(self))
+    }
+}
+
+/// An operator as candle knows it.
+struct Custom<O>(O);
+
+type Output = candle_core::Result<(CpuStorage, Shape)>;
+type Grads2 = candle_core::Result<(Option<Tensor>, Option<Tensor>)>;
+type Grads3 = candle_core::Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)>;
+
+impl<O: Operator<1>> CustomOp1 for Custom<O> {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn cpu_fwd(&self, a: &CpuStorage, a_layout: &Layout) -> Output {
+        storage::run(&self.0, [(a, a_layout)])
+    }
+
+    fn bwd(&self, a: &Tensor, output: &Tensor, grad: &Tensor) -> candle_core::Result<Option<Tensor>> {
+        self.0.backward([a], output, grad).map(|[da]| da)
+    }
+}
+
+impl<O: Operator<2>> CustomOp2 for Custom<O> {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn cpu_fwd(&self, a: &CpuStorage, a_layout: &Layout, b: &CpuStorage, b_layout: &Layout) -> Output {
+        storage::run(&self.0, [(a, a_layout), (b, b_layout)])
+    }
+
+    fn bwd(&self, a: &Tensor, b: &Tensor, output: &Tensor, grad: &Tensor) -> Grads2 {
+        self.0.backward([a, b], output, grad).map(Into::into)
+    }
+}
+
+impl<O: Operator<3>> CustomOp3 for Custom<O> {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn cpu_fwd(
+        &self,
+        a: &CpuStorage,
+        a_layout: &Layout,
+        b: &CpuStorage,
+        b_layout: &Layout,
+        c: &CpuStorage,
+        c_layout: &Layout,
+    ) -> Output {
+        storage::run(&self.0, [(a, a_layout), (b, b_layout), (c, c_layout)])
+    }
+
+    fn bwd(&self, a: &Tensor, b: &Tensor, c: &Tensor, output: &Tensor, grad: &Tensor) -> Grads3 {
+        self.0.backward([a, b, c], output, grad).map(Into::into)
+    }
+}
