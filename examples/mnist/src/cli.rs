@@ -120,8 +120,10 @@ pub(crate) fn mistake(error: &clap::Error) -> Option<String> {
     // clap adds a usage and a hint at --help as further paragraphs.
     let paragraph = text.split("\n\n").next().unwrap_or_default();
     let mut line = paragraph.lines().map(str::trim).collect::<Vec<_>>().join(" ");
-    if let Some(ContextValue::String(suggestion)) = error.get(ContextKind::SuggestedArg) {
-        line += &format!("; did you mean '{suggestion}'?");
+    match error.get(ContextKind::SuggestedArg).or_else(|| error.get(ContextKind::SuggestedSubcommand)) {
+        Some(ContextValue::String(meant)) => line += &format!("; did you mean '{meant}'?"),
+        Some(ContextValue::Strings(meant)) => line += &format!("; did you mean '{}'?", meant.join("' or '")),
+        _ => {}
     }
     Some(line)
 }

@@ -5,6 +5,7 @@ mod data;
 mod digit;
 mod error;
 mod model;
+mod picture;
 mod pictures;
 mod predict;
 mod readings;

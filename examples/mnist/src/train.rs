@@ -31,7 +31,8 @@ pub(crate) fn train(args: &TrainArgs, device: &Device, out: &mut impl Write) -> 
     let net = model::network(store.builder())?;
     let side = SIDE as usize;
     writeln!(out, "{}", summary(&net, (1, 1, side, side), DType::F32, device)?)?;
-    writeln!(out, "{} training digits, {} test digits, {} epochs", digits.train.len(), digits.test.len(), args.epochs)?;
+    let (learnt, judged, epochs) = (digits.train.len(), digits.test.len(), args.epochs);
+    writeln!(out, "training digits: {learnt}, test digits: {judged}, epochs: {epochs}")?;
     out.flush()?;
 
     let start = Instant::now();

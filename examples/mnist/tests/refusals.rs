@@ -56,6 +56,7 @@ fn mistakes_on_the_command_line() {
         (&["--epoch", "3"], &["--epoch", "did you mean '--epochs'?"]),
         (&["predict"], &["<IMAGE>"]),
         (&["paint"], &["paint"]),
+        (&["pedict"], &["did you mean 'predict'?"]),
     ] {
         refuses(arguments, 2, parts);
     }

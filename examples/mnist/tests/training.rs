@@ -103,20 +103,30 @@ fn a_trained_model_is_judged_and_reads_pictures() {
     let last = |output: &Output| String::from_utf8(output.stdout.clone()).unwrap().lines().last().unwrap().to_owned();
     assert_eq!(last(&trained), last(&judged));
 
-    let [good, bad, missing] = ["good.png", "bad.png", "missing.png"].map(|name| dir.path().join(name));
+    let names = ["good.png", "bad.png", "missing.png", "cut.png", "cut.jpg"];
+    let [good, bad, missing, cut_png, cut_jpeg] = names.map(|name| dir.path().join(name));
     let ink = |x: u32, y: u32| image::Luma([if (20..28).contains(&x) && (9..60).contains(&y) { 10u8 } else { 240 }]);
-    image::GrayImage::from_fn(50, 70, ink).save(&good).unwrap();
+    let picture = image::GrayImage::from_fn(50, 70, ink);
+    picture.save(&good).unwrap();
     fs::write(&bad, b"no picture at all").unwrap();
-    let pictures = [&missing, &good, &bad, &good].map(|file| path(file));
-    let output = mnist(&[&["predict", "--model", &model], &pictures.each_ref().map(String::as_str)[..]].concat());
-    let output = { output }.output().unwrap();
+    for cut in [&cut_png, &cut_jpeg] {
+        picture.save(cut).unwrap();
+        let whole = fs::read(cut).unwrap();
+        fs::write(cut, &whole[..whole.len() - 20]).unwrap();
+    }
+    let pictures = [&missing, &good, &bad, &cut_png, &cut_jpeg, &good].map(|file| path(file));
+    let arguments = [&["predict", "--model", &model], &pictures.each_ref().map(String::as_str)[..]].concat();
+    let output = mnist(&arguments).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let (told, errors) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     let lines: Vec<&str> = told.lines().collect();
     assert!(lines.len() == 2 && lines[0] == lines[1] && lines[0].starts_with(&pictures[1]), "{told}");
     assert!(lines[0].contains(" %), else "), "{told}");
     let errors: Vec<&str> = errors.lines().collect();
-    assert_eq!(errors.len(), 2, "{errors:?}");
-    assert!(errors[0].starts_with(&format!("error: {}: ", pictures[0])), "{errors:?}");
-    assert_eq!(errors[1], format!("error: {}: this is neither a PNG nor a JPEG", pictures[2]));
+    assert_eq!(errors.len(), 4, "{errors:?}");
+    for (error, picture) in errors.iter().zip([0, 2, 3, 4].map(|i| &pictures[i])) {
+        assert!(error.starts_with(&format!("error: {picture}: ")), "{errors:?}");
+    }
+    assert!(errors[1].ends_with("this is neither a PNG nor a JPEG"), "{errors:?}");
+    assert!(errors[3].ends_with("the JPEG is cut short"), "{errors:?}");
 }

@@ -150,7 +150,7 @@ pub(crate) fn ink(value: f32) -> Colour {
 /// Blue below 0, nearly white at 0, orange above it; full at −1 and 1.
 pub(crate) fn signed(value: f32) -> Colour {
     let full = if value < 0.0 { BLUE } else { ORANGE };
-    mix([246, 246, 244], full, value.abs().sqrt())
+    mix([246, 246, 244], full, value.abs().powf(0.75))
 }
 
 pub(crate) fn mix(from: Colour, to: Colour, share: f32) -> Colour {

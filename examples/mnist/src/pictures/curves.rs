@@ -21,7 +21,8 @@ const SIZE: (f32, f32) = (1120.0, 470.0);
 const PLOT: (f32, f32) = (430.0, 264.0);
 const TOP: f32 = 128.0;
 
-/// Draws both curves side by side: the loss on a logarithmic scale, the accuracy in per cent.
+/// Draws both curves side by side, on logarithmic scales: of the loss, and of the digits that are misread. So the last
+/// epochs are seen as well as the first.
 pub(crate) fn curves(path: &Path, epochs: &[Epoch]) -> Result<()> {
     let mut canvas = Canvas::new(SIZE.0, SIZE.1)?;
     canvas.text((32.0, 48.0), Text::TITLE, "Loss and accuracy over the epochs");
@@ -35,7 +36,7 @@ pub(crate) fn curves(path: &Path, epochs: &[Epoch]) -> Result<()> {
         epochs.iter().map(|e| (e.epoch as f64, value(e))).filter(|point| point.1.is_finite()).collect()
     };
     let loss = [points(|e| e.train_loss.log10()), points(|e| e.test_loss.log10())];
-    let accuracy = [points(|e| 100.0 * e.train_accuracy), points(|e| 100.0 * e.test_accuracy)];
+    let accuracy = [points(|e| nines(e.train_accuracy)), points(|e| nines(e.test_accuracy))];
     let last = epochs.last().map_or(1.0, |e| e.epoch as f64);
     let first = epochs.first().map_or(1.0, |e| e.epoch as f64);
     Panel { left: 82.0, title: "Cross-entropy loss (log scale)", epochs: (first, last), ticks: decades(&loss) }.draw(
@@ -43,11 +44,13 @@ pub(crate) fn curves(path: &Path, epochs: &[Epoch]) -> Result<()> {
         &loss,
         |v| trimmed(10f64.powf(v)),
     );
-    Panel { left: 642.0, title: "Accuracy (%)", epochs: (first, last), ticks: per_cents(&accuracy) }.draw(
-        &mut canvas,
-        &accuracy,
-        trimmed,
-    );
+    Panel {
+        left: 642.0,
+        title: "Accuracy (%, log scale of what is missing)",
+        epochs: (first, last),
+        ticks: decades(&accuracy),
+    }
+    .draw(&mut canvas, &accuracy, |v| trimmed(100.0 - 10f64.powf(-v)));
     canvas.save(path)
 }
 
@@ -120,12 +123,10 @@ fn decades(series: &[Vec<(f64, f64)>; 2]) -> Vec<f64> {
     around(&all, low, high)
 }
 
-/// Even steps up to 100 %, five to ten of them where the values allow it.
-fn per_cents(series: &[Vec<(f64, f64)>; 2]) -> Vec<f64> {
-    let low = extent(series).map_or(0.0, |(low, _)| low).clamp(0.0, 99.0);
-    let step = [0.2, 0.5, 1.0, 2.0, 5.0, 10.0].into_iter().find(|step| (100.0 - low) / step <= 7.0).unwrap_or(20.0);
-    let steps = ((100.0 - low) / step).ceil() as i32;
-    (0..=steps).rev().map(|i| 100.0 - step * f64::from(i)).collect()
+/// How near to 100 % an accuracy is: the logarithm of one over the per cents that are missing, −1 for 90 %, 0 for 99 %.
+fn nines(accuracy: f64) -> f64 {
+    // Were nothing missing, the curve would leave the picture.
+    -(100.0 * (1.0 - accuracy)).max(0.01).log10()
 }
 
 /// At most 12 whole numbers of an even step.
