@@ -24,13 +24,16 @@ mod relu;
 mod storage;
 mod window;
 
-pub use avg_pool::{AvgPoolSpec, avg_pool2d};
+pub use avg_pool::{AvgPoolSpec, avg_pool1d, avg_pool2d, avg_pool3d};
 pub use axes::Axes;
 pub use conv::{ConvSpec, Padding, conv2d, conv2d_input_grad, conv2d_weight_grad};
 pub use cross_entropy::{CrossEntropySpec, Reduction, cross_entropy};
 pub use dropout::dropout;
 pub use error::{Error, Result};
 pub use linear::linear;
-pub use max_pool::{MaxPoolSpec, max_pool2d, max_pool2d_with_indices};
+pub use max_pool::{
+    MaxPoolSpec, max_pool1d, max_pool1d_with_indices, max_pool2d, max_pool2d_with_indices, max_pool3d,
+    max_pool3d_with_indices,
+};
 pub use mode::{Draw, Mode};
 pub use relu::relu;

@@ -39,9 +39,9 @@ fn golden() {
         let divisor = &case.kwargs["divisor_override"];
         assert!(divisor.is_null() || divisor.is_i64(), "{}", case.id);
         Some(
-            AvgPoolSpec::new(case.pair("kernel_size")?)
-                .stride(case.pair("stride")?)
-                .padding(case.pair("padding")?)
+            AvgPoolSpec::new(case.axes("kernel_size")?)
+                .stride(case.axes("stride")?)
+                .padding(case.axes("padding")?)
                 .ceil_mode(case.flag("ceil_mode"))
                 .count_include_pad(case.flag("count_include_pad"))
                 .divisor_override(divisor.as_i64()),

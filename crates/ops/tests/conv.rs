@@ -17,14 +17,14 @@ fn golden() {
             Some("same") => Padding::Same,
             Some("valid") => 0.into(),
             Some(other) => panic!("{}: padding {other}", case.id),
-            None => case.pair("padding")?.into(),
+            None => case.axes("padding")?.into(),
         };
         let groups = case.kwargs["groups"].as_u64()? as usize;
         Some(
             ConvSpec::default()
-                .stride(case.pair("stride")?)
+                .stride(case.axes("stride")?)
                 .padding(padding)
-                .dilation(case.pair("dilation")?)
+                .dilation(case.axes("dilation")?)
                 .groups(groups),
         )
     };

@@ -9,7 +9,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use support::layouts::{same_on_any_threads, values};
-use support::pooling::{Geometry, Undefined, bits, filled, geometry, layouts, pattern};
+use support::pooling::{Geometry, Maxima, Undefined, bits, filled, geometry, layouts, maxima, pattern};
 use support::{Case, Count};
 use taper_gradcheck::GradCheck;
 use taper_gradcheck::strategies::{FaultyPool, PoolFault, PoolGeometry, distinct, faulty_max_pool, max_pool_geometry};
@@ -39,10 +39,10 @@ fn spec_drawn(geometry: &PoolGeometry<2>) -> MaxPoolSpec<2> {
 fn golden() {
     let spec = |case: &Case| {
         Some(
-            MaxPoolSpec::new(case.pair("kernel_size")?)
-                .stride(case.pair("stride")?)
-                .padding(case.pair("padding")?)
-                .dilation(case.pair("dilation")?)
+            MaxPoolSpec::new(case.axes("kernel_size")?)
+                .stride(case.axes("stride")?)
+                .padding(case.axes("padding")?)
+                .dilation(case.axes("dilation")?)
                 .ceil_mode(case.flag("ceil_mode")),
         )
     };
@@ -73,31 +73,8 @@ fn golden() {
     assert_eq!(count, Count { passed: 48, refused: 6 });
 }
 
-/// Values, places and the gradient of a cotangent, as the formula gives them.
-struct Naive {
-    y: Vec<f64>,
-    places: Vec<i64>,
-    dx: Vec<f64>,
-}
-
-fn naive(geometry: &Geometry, x: &[f64], dy: &[f64]) -> Result<Naive, Undefined> {
-    let windows = geometry.windows()?;
-    let plane = geometry.extents.iter().product();
-    let mut naive = Naive { y: Vec::new(), places: Vec::new(), dx: vec![0.; x.len()] };
-    for (n, x) in x.chunks_exact(plane).enumerate() {
-        for window in &windows {
-            let (mut max, mut place) = (f64::NEG_INFINITY, window.elements[0]);
-            for &at in &window.elements {
-                if x[at] > max || x[at].is_nan() {
-                    (max, place) = (x[at], at);
-                }
-            }
-            naive.dx[n * plane + place] += dy[naive.y.len()];
-            naive.y.push(max);
-            naive.places.push(place as i64);
-        }
-    }
-    Ok(naive)
+fn naive(geometry: &Geometry, x: &[f64], dy: &[f64]) -> Result<Maxima, Undefined> {
+    Ok(maxima(&geometry.windows()?, geometry.extents.iter().product(), x, dy))
 }
 
 fn config() -> ProptestConfig {

@@ -27,11 +27,13 @@ pub struct Case {
 }
 
 impl Case {
-    /// A pair of numbers that the reference takes an axis each; `None` where one is negative, which the types of this
-    /// crate cannot express, so that such a call is refused by the compiler.
-    pub fn pair(&self, name: &str) -> Option<[usize; 2]> {
+    /// Numbers that the reference takes an axis each; `None` where one is negative, which the types of this crate cannot
+    /// express, so that such a call is refused by the compiler.
+    pub fn axes<const D: usize>(&self, name: &str) -> Option<[usize; D]> {
         let values = self.kwargs[name].as_array().unwrap_or_else(|| panic!("{}: {name} is no list", self.id));
-        Some([values[0].as_u64()? as usize, values[1].as_u64()? as usize])
+        assert_eq!(values.len(), D, "{}: {name}", self.id);
+        let numbers: Option<Vec<usize>> = values.iter().map(|value| Some(value.as_u64()? as usize)).collect();
+        numbers?.try_into().ok()
     }
 
     pub fn flag(&self, name: &str) -> bool {
