@@ -115,7 +115,7 @@ impl<'a> Judge<'a> {
     fn resolves(&self, estimate: &Estimate, analytic: f64) -> bool {
         let scale = self.scale.max(analytic.abs()).max(estimate.value.abs());
         let rough = 1e-3_f64.max(16.0 * self.check.relative);
-        estimate.value.is_finite() && estimate.error <= rough * scale + 1e4 * self.check.absolute
+        estimate.value.is_finite() && estimate.error <= rough * scale + self.differences.floor() + self.check.absolute
     }
 }
 

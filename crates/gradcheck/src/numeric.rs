@@ -36,6 +36,11 @@ pub(crate) struct Differences<'a> {
     rounding: f64,
 }
 
+/// The size of the terms that a value is computed from: at least 1, for a small one may be what is left of larger ones.
+fn term_size((y, c): (&f64, &f64)) -> f64 {
+    c.abs() * y.abs().max(1.0)
+}
+
 /// Where to go from the point.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Direction<'a> {
@@ -47,7 +52,7 @@ pub(crate) enum Direction<'a> {
 
 impl<'a> Differences<'a> {
     pub(crate) fn new(f: &'a Function<'a>, input: usize, y: &[f64], cotangent: &'a [f64]) -> Result<Self> {
-        let largest = y.iter().zip(cotangent).map(|(y, c)| (y * c).abs()).fold(0.0, f64::max);
+        let largest = y.iter().zip(cotangent).map(term_size).fold(0.0, f64::max);
         let x = f.inputs[input].values()?;
         Ok(Self { f, cotangent, input, x, y: y.to_vec(), rounding: f.epsilon() * largest })
     }
@@ -55,6 +60,11 @@ impl<'a> Differences<'a> {
     /// Whether the function was declared linear in the input: then there is no truncation error and no kink.
     pub(crate) fn linear(&self) -> bool {
         self.f.inputs[self.input].linear
+    }
+
+    /// How small a derivative is still told from 0 where all of them are 0.
+    pub(crate) fn floor(&self) -> f64 {
+        1e8 * self.f.epsilon() * self.y.iter().zip(self.cotangent).map(term_size).sum::<f64>()
     }
 
     /// The derivatives that differences of ever smaller steps give, for as long as the caller asks for the next.
