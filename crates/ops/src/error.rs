@@ -123,6 +123,28 @@ pub enum Error {
         /// The stride that was given.
         stride: Vec<usize>,
     },
+    /// More output padding than the convolution that is transposed could have left unread.
+    #[error("{op}: output_padding (={output_padding}) must be less than stride (={stride}) or dilation (={dilation})")]
+    OutputPadding {
+        /// The operator.
+        op: &'static str,
+        /// The output padding on the axis at fault.
+        output_padding: usize,
+        /// The stride on that axis.
+        stride: usize,
+        /// The dilation on that axis.
+        dilation: usize,
+    },
+    /// The padding of a transposed convolution cuts its whole output away.
+    #[error("{op}: padding {padding:?} on both sides leaves nothing of an output of {output:?}; pad less")]
+    NothingLeft {
+        /// The operator.
+        op: &'static str,
+        /// The extents before the padding is cut from both sides.
+        output: Vec<usize>,
+        /// The padding, an entry an axis.
+        padding: Vec<usize>,
+    },
     /// A pooling window holds nothing but padding.
     #[error("{op}: the window at output position {position:?} holds no element of the input; pad or dilate less")]
     EmptyWindow {

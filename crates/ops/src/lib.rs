@@ -26,7 +26,8 @@ mod window;
 
 pub use avg_pool::{AvgPoolSpec, avg_pool1d, avg_pool2d, avg_pool3d};
 pub use axes::Axes;
-pub use conv::{ConvSpec, Padding, conv2d, conv2d_input_grad, conv2d_weight_grad};
+pub use conv::{ConvSpec, ConvTransposeSpec, Padding, conv1d, conv2d, conv2d_input_grad, conv2d_weight_grad, conv3d};
+pub use conv::{conv_transpose1d, conv_transpose2d, conv_transpose3d};
 pub use cross_entropy::{CrossEntropySpec, Reduction, cross_entropy};
 pub use dropout::dropout;
 pub use error::{Error, Result};

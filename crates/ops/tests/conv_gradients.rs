@@ -1,24 +1,26 @@
-//! conv2d's derivatives of both orders against finite differences, float32 against float64, and planted faults refused.
+//! Convolution's derivatives of both orders against finite differences, float32 against float64, and planted faults refused.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test fails by panicking")]
 
 use candle_core::{DType, Device, Tensor};
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
+use proptest::test_runner::{RngSeed, TestCaseError};
 use taper_gradcheck::strategies::{ConvFault, ConvGeometry, FaultyConv, conv_geometry, faulty_conv, reals};
 use taper_gradcheck::{GradCheck, Shift, strategies::Fill};
-use taper_ops::{ConvSpec, Error, conv2d, conv2d_input_grad, conv2d_weight_grad};
+use taper_ops::{ConvSpec, Error, Result, conv1d, conv2d, conv2d_input_grad, conv2d_weight_grad, conv3d};
+
+type Conv<const D: usize> = fn(&Tensor, &Tensor, Option<&Tensor>, &ConvSpec<D>) -> Result<Tensor>;
 
 fn config(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, rng_seed: RngSeed::Fixed(20_261_124), ..ProptestConfig::default() }
 }
 
-fn spec(g: &ConvGeometry<2>) -> ConvSpec<2> {
+fn spec<const D: usize>(g: &ConvGeometry<D>) -> ConvSpec<D> {
     ConvSpec::default().stride(g.stride).padding(g.padding).dilation(g.dilation).groups(g.groups)
 }
 
 /// Input, weight and, where there is one, bias.
-fn inputs(g: &ConvGeometry<2>, fill: Fill) -> Vec<Tensor> {
+fn inputs<const D: usize>(g: &ConvGeometry<D>, fill: Fill) -> Vec<Tensor> {
     let shapes = [Some(g.input_shape()), Some(g.weight_shape()), g.bias_shape()];
     let seeds = [fill.seed, !fill.seed, fill.seed ^ 0xB1A5];
     let drawn = shapes.into_iter().zip(seeds).filter_map(|(shape, seed)| Some((shape?, seed)));
@@ -27,7 +29,7 @@ fn inputs(g: &ConvGeometry<2>, fill: Fill) -> Vec<Tensor> {
 
 fn check(inputs: &[Tensor]) -> GradCheck {
     let names = ["x", "weight", "bias"];
-    GradCheck::new("conv2d").input_names(names).linear_in(0..inputs.len()).forbid_wasted_gradients()
+    GradCheck::new("conv").input_names(names).linear_in(0..inputs.len()).forbid_wasted_gradients()
 }
 
 proptest! {
@@ -65,28 +67,57 @@ proptest! {
 }
 
 proptest! {
+    #![proptest_config(config(24))]
+
+    #[test]
+    fn gradients_of_conv1d(g in conv_geometry::<1>(), fill in reals()) {
+        let (spec, inputs) = (spec(&g), inputs(&g, fill));
+        let conv = |x: &[Tensor]| conv1d(&x[0], &x[1], x.get(2), &spec);
+        check(&inputs).check(conv, &inputs).unwrap().assert_passed();
+        check(&inputs).check_second_order(conv, &inputs).unwrap().assert_passed();
+    }
+
+    /// A volume has too many elements to take one after another.
+    #[test]
+    fn gradients_of_conv3d(g in conv_geometry::<3>(), fill in reals()) {
+        let (spec, inputs) = (spec(&g), inputs(&g, fill));
+        let conv = |x: &[Tensor]| conv3d(&x[0], &x[1], x.get(2), &spec);
+        check(&inputs).directions(3).check(conv, &inputs).unwrap().assert_passed();
+        check(&inputs).directions(2).check_second_order(conv, &inputs).unwrap().assert_passed();
+        check(&inputs).check_float32(conv, &inputs).unwrap().assert_passed();
+    }
+}
+
+fn is_refused<const D: usize>(op: Conv<D>, conv: FaultyConv<D>) -> Result<(), TestCaseError> {
+    let FaultyConv { fault, input_shape, weight_shape, bias_shape, groups, stride, dilation, padding } = conv;
+    let zeros = |shape: Vec<usize>| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
+    let spec = ConvSpec::default().stride(stride).padding(padding).dilation(dilation).groups(groups);
+    let bias = bias_shape.map(zeros);
+    let error = op(&zeros(input_shape), &zeros(weight_shape), bias.as_ref(), &spec).unwrap_err();
+    let named = match fault {
+        ConvFault::ZeroStride => matches!(error, Error::NotPositive { argument: "stride", .. }),
+        ConvFault::ZeroDilation => matches!(error, Error::NotPositive { argument: "dilation", .. }),
+        ConvFault::ZeroGroups => matches!(error, Error::NotPositive { argument: "groups", .. }),
+        ConvFault::ZeroKernel => matches!(error, Error::NotPositive { .. }),
+        ConvFault::GroupsOverOutChannels => matches!(error, Error::Groups { argument: "out_channels", .. }),
+        ConvFault::InputChannels => matches!(error, Error::Channels { .. }),
+        ConvFault::KernelTooLarge => matches!(error, Error::KernelTooLarge { .. }),
+        ConvFault::BiasLength => matches!(error, Error::Shape { argument: "bias", .. }),
+        _ => false,
+    };
+    prop_assert!(named, "{fault:?}: {error}");
+    Ok(())
+}
+
+proptest! {
     #![proptest_config(config(256))]
 
     /// Whatever is wrong, on whichever axis, the error says so.
     #[test]
-    fn faults_are_refused(conv in faulty_conv::<2>()) {
-        let FaultyConv { fault, input_shape, weight_shape, bias_shape, groups, stride, dilation, padding } = conv;
-        let zeros = |shape: Vec<usize>| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
-        let spec = ConvSpec::default().stride(stride).padding(padding).dilation(dilation).groups(groups);
-        let bias = bias_shape.map(zeros);
-        let error = conv2d(&zeros(input_shape), &zeros(weight_shape), bias.as_ref(), &spec).unwrap_err();
-        let named = match fault {
-            ConvFault::ZeroStride => matches!(error, Error::NotPositive { argument: "stride", .. }),
-            ConvFault::ZeroDilation => matches!(error, Error::NotPositive { argument: "dilation", .. }),
-            ConvFault::ZeroGroups => matches!(error, Error::NotPositive { argument: "groups", .. }),
-            ConvFault::ZeroKernel => matches!(error, Error::NotPositive { .. }),
-            ConvFault::GroupsOverOutChannels => matches!(error, Error::Groups { argument: "out_channels", .. }),
-            ConvFault::InputChannels => matches!(error, Error::Channels { .. }),
-            ConvFault::KernelTooLarge => matches!(error, Error::KernelTooLarge { .. }),
-            ConvFault::BiasLength => matches!(error, Error::Shape { argument: "bias", .. }),
-            _ => false,
-        };
-        prop_assert!(named, "{fault:?}: {error}");
+    fn faults_are_refused(line in faulty_conv::<1>(), plane in faulty_conv::<2>(), volume in faulty_conv::<3>()) {
+        is_refused(conv1d, line)?;
+        is_refused(conv2d, plane)?;
+        is_refused(conv3d, volume)?;
     }
 }
 

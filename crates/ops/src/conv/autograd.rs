@@ -21,7 +21,7 @@ use candle_core::{Shape, Tensor};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Conv(pub(super) ConvDims);
 
-/// dx from dy and w.
+/// dx from dy and w (+ b): as a function of its own, transposed convolution.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct InputGrad(pub(super) ConvDims);
 
@@ -31,7 +31,11 @@ pub(super) struct WeightGrad(pub(super) ConvDims);
 
 /// db from dy: the sum over samples and positions.
 #[derive(Debug, Clone, Copy)]
-struct BiasGrad(ConvDims);
+struct BiasGrad {
+    n: usize,
+    channels: usize,
+    plane: usize,
+}
 
 impl Operator<2> for Conv {
     fn name(&self) -> &'static str {
@@ -68,14 +72,15 @@ impl Operator<3> for Conv {
 
     fn backward(&self, [x, w, b]: [&Tensor; 3], y: &Tensor, dy: &Tensor) -> Grads<3> {
         let [dx, dw] = self.backward([x, w], y, dy)?;
-        let db = wanted(b, || BiasGrad(self.0).apply([dy]))?;
+        let sum = BiasGrad { n: self.0.n, channels: self.0.c_out, plane: self.0.out_plane() };
+        let db = wanted(b, || sum.apply([dy]))?;
         Ok([dx, dw, db])
     }
 }
 
 impl Operator<2> for InputGrad {
     fn name(&self) -> &'static str {
-        "conv_input_grad"
+        "conv_transpose"
     }
 
     fn shape(&self) -> Shape {
@@ -83,13 +88,34 @@ impl Operator<2> for InputGrad {
     }
 
     fn run<T: Element>(&self, [dy, w]: [&[T]; 2]) -> Result<Vec<T>> {
-        Ok(cpu::input_grad(&self.0, dy, w))
+        Ok(cpu::input_grad(&self.0, dy, w, None))
     }
 
     fn backward(&self, [dy, w]: [&Tensor; 2], _dx: &Tensor, ddx: &Tensor) -> Grads<2> {
         let ddy = wanted(dy, || Conv(self.0).apply([ddx, &saved(w)?]))?;
         let dw = wanted(w, || WeightGrad(self.0).apply([ddx, &saved(dy)?]))?;
         Ok([ddy, dw])
+    }
+}
+
+impl Operator<3> for InputGrad {
+    fn name(&self) -> &'static str {
+        "conv_transpose"
+    }
+
+    fn shape(&self) -> Shape {
+        self.0.x_shape()
+    }
+
+    fn run<T: Element>(&self, [dy, w, b]: [&[T]; 3]) -> Result<Vec<T>> {
+        Ok(cpu::input_grad(&self.0, dy, w, Some(b)))
+    }
+
+    fn backward(&self, [dy, w, b]: [&Tensor; 3], dx: &Tensor, ddx: &Tensor) -> Grads<3> {
+        let [ddy, dw] = self.backward([dy, w], dx, ddx)?;
+        let sum = BiasGrad { n: self.0.n, channels: self.0.c_in, plane: self.0.in_plane() };
+        let db = wanted(b, || sum.apply([ddx]))?;
+        Ok([ddy, dw, db])
     }
 }
 
@@ -119,16 +145,16 @@ impl Operator<1> for BiasGrad {
     }
 
     fn shape(&self) -> Shape {
-        Shape::from(self.0.c_out)
+        Shape::from(self.channels)
     }
 
     fn run<T: Element>(&self, [dy]: [&[T]; 1]) -> Result<Vec<T>> {
-        Ok(cpu::bias_grad(&self.0, dy))
+        Ok(cpu::bias_grad(self.n, self.channels, self.plane, dy))
     }
 
     fn backward(&self, [dy]: [&Tensor; 1], _db: &Tensor, ddb: &Tensor) -> Grads<1> {
         let mut dims = vec![1; dy.rank()];
-        dims[1] = self.0.c_out;
+        dims[1] = self.channels;
         Ok([Some(ddb.reshape(dims)?.broadcast_as(dy.shape())?)])
     }
 }

@@ -80,15 +80,11 @@ impl<const D: usize> ConvSpec<D> {
 
     /// The geometry of `op` on an input of shape `[N, C_in, …]` with a weight of shape `[C_out, C_in / groups, …]`.
     pub(super) fn dims(&self, op: &'static str, x: &[usize], weight: &[usize]) -> Result<ConvDims> {
-        let (n, c_in, input): (_, _, [usize; D]) = split(op, "input", ["2", "2 or 3", "3 or 4", "4 or 5"][D], x)?;
-        let (c_out, c_in_group, kernel): (_, _, [usize; D]) = split(op, "weight", ["2", "3", "4", "5"][D], weight)?;
-        for (argument, value) in [("stride", self.stride), ("dilation", self.dilation), ("kernel_size", kernel)] {
-            if value.contains(&0) {
-                return Err(Error::NotPositive { op, argument, value: value.to_vec() });
-            }
-        }
+        let (n, c_in, input) = split_input::<D>(op, x)?;
+        let (c_out, c_in_group, kernel) = split_weight::<D>(op, weight)?;
+        positive(op, [("stride", self.stride), ("dilation", self.dilation), ("kernel_size", kernel)])?;
         self.check_channels(op, c_in, c_out, c_in_group, weight)?;
-        let span = self.span(op, kernel)?;
+        let span = span(op, kernel, self.dilation)?;
         let padding = self.sides(op, span)?;
         let mut padded = [0; D];
         for axis in 0..D {
@@ -114,7 +110,7 @@ impl<const D: usize> ConvSpec<D> {
             padding: volume(padding.map(|(before, _)| before), 0),
             dilation: volume(self.dilation, 1),
         };
-        dims.check_sizes(op)?;
+        dims.check_sizes(op, ["the input", "the output"])?;
         Ok(dims)
     }
 
@@ -143,18 +139,6 @@ impl<const D: usize> ConvSpec<D> {
         Ok(())
     }
 
-    /// The extent of the kernel with its dilation, `dilation · (kernel_size − 1) + 1`.
-    fn span(&self, op: &'static str, kernel: [usize; D]) -> Result<[usize; D]> {
-        let mut span = [0; D];
-        for axis in 0..D {
-            span[axis] = (kernel[axis] - 1)
-                .checked_mul(self.dilation[axis])
-                .and_then(|reach| reach.checked_add(1))
-                .ok_or(Error::Overflow { op, what: "the dilated kernel" })?;
-        }
-        Ok(span)
-    }
-
     fn sides(&self, op: &'static str, span: [usize; D]) -> Result<[(usize, usize); D]> {
         match self.padding {
             Padding::Explicit(sides) => Ok(sides),
@@ -162,6 +146,141 @@ impl<const D: usize> ConvSpec<D> {
             Padding::Same => Err(Error::SameStride { op, stride: self.stride.to_vec() }),
         }
     }
+}
+
+/// Stride, padding, output padding, dilation and groups of a transposed convolution over `D` spatial axes: those of the
+/// convolution that it transposes.
+///
+/// ```
+/// use taper_ops::ConvTransposeSpec;
+///
+/// let spec = ConvTransposeSpec::<2>::default().stride([3, 2]).padding(1).output_padding([2, 1]).groups(4);
+/// # let _ = spec;
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConvTransposeSpec<const D: usize> {
+    /// Step between the places of neighbouring input elements in the output, default 1.
+    pub stride: [usize; D],
+    /// What is cut from both sides of the output, default nothing.
+    pub padding: [usize; D],
+    /// What the far side of the output gets back: a stride s sends s input extents to one output extent, and this says
+    /// which of them is meant. Smaller than stride or dilation, default 0.
+    pub output_padding: [usize; D],
+    /// Distance between neighbouring taps of the kernel, default 1.
+    pub dilation: [usize; D],
+    /// Number of independent groups the channels are split into, default 1.
+    pub groups: usize,
+}
+
+impl<const D: usize> Default for ConvTransposeSpec<D> {
+    fn default() -> Self {
+        Self { stride: [1; D], padding: [0; D], output_padding: [0; D], dilation: [1; D], groups: 1 }
+    }
+}
+
+impl<const D: usize> ConvTransposeSpec<D> {
+    /// Sets the step between the places of neighbouring input elements in the output.
+    pub fn stride(self, stride: impl Into<Axes<D>>) -> Self {
+        Self { stride: stride.into().0, ..self }
+    }
+
+    /// Sets what is cut from both sides of the output.
+    pub fn padding(self, padding: impl Into<Axes<D>>) -> Self {
+        Self { padding: padding.into().0, ..self }
+    }
+
+    /// Sets what the far side of the output gets back.
+    pub fn output_padding(self, output_padding: impl Into<Axes<D>>) -> Self {
+        Self { output_padding: output_padding.into().0, ..self }
+    }
+
+    /// Sets the distance between neighbouring taps of the kernel.
+    pub fn dilation(self, dilation: impl Into<Axes<D>>) -> Self {
+        Self { dilation: dilation.into().0, ..self }
+    }
+
+    /// Sets the number of groups.
+    pub fn groups(self, groups: usize) -> Self {
+        Self { groups, ..self }
+    }
+
+    /// The geometry of the convolution that `op` transposes, on an input of shape `[N, C_in, …]` with a weight of shape
+    /// `[C_in, C_out / groups, …]`.
+    pub(super) fn dims(&self, op: &'static str, x: &[usize], weight: &[usize]) -> Result<ConvDims> {
+        let (n, c_in, input) = split_input::<D>(op, x)?;
+        let (expected, c_out_group, kernel) = split_weight::<D>(op, weight)?;
+        let Self { stride, padding, output_padding, dilation, groups } = *self;
+        positive(op, [("stride", stride), ("dilation", dilation), ("kernel_size", kernel), ("input_size", input)])?;
+        positive(op, [("groups", [groups])])?;
+        if !expected.is_multiple_of(groups) {
+            return Err(Error::Groups { op, groups, argument: "in_channels", channels: expected });
+        }
+        if expected != c_in {
+            return Err(Error::Channels { op, weight: weight.to_vec(), groups, expected, channels: c_in });
+        }
+        let c_out = c_out_group.checked_mul(groups).ok_or(Error::Overflow { op, what: "the channels" })?;
+        let mut whole = span(op, kernel, dilation)?;
+        for axis in 0..D {
+            let (output_padding, stride, dilation) = (output_padding[axis], stride[axis], dilation[axis]);
+            if output_padding >= stride.max(dilation) {
+                return Err(Error::OutputPadding { op, output_padding, stride, dilation });
+            }
+            whole[axis] = (input[axis] - 1)
+                .checked_mul(stride)
+                .and_then(|reach| reach.checked_add(whole[axis])?.checked_add(output_padding))
+                .ok_or(Error::Overflow { op, what: "the output" })?;
+        }
+        if (0..D).any(|axis| padding[axis] >= whole[axis].div_ceil(2)) {
+            return Err(Error::NothingLeft { op, output: whole.to_vec(), padding: padding.to_vec() });
+        }
+        let output: [usize; D] = std::array::from_fn(|axis| whole[axis] - 2 * padding[axis]);
+        let dims = ConvDims {
+            rank: D,
+            n,
+            groups,
+            c_in: c_out,
+            c_out: c_in,
+            input: volume(output, 1),
+            kernel: volume(kernel, 1),
+            // An output padding of a stride or more leaves room for further windows, which nothing was spread from.
+            output: volume(input, 1),
+            stride: volume(stride, 1),
+            padding: volume(padding, 0),
+            dilation: volume(dilation, 1),
+        };
+        dims.check_sizes(op, ["the output", "the input"])?;
+        Ok(dims)
+    }
+}
+
+/// Refuses sizes of zero.
+fn positive<const D: usize, const K: usize>(op: &'static str, sizes: [(&'static str, [usize; D]); K]) -> Result<()> {
+    match sizes.into_iter().find(|(_, value)| value.contains(&0)) {
+        None => Ok(()),
+        Some((argument, value)) => Err(Error::NotPositive { op, argument, value: value.to_vec() }),
+    }
+}
+
+/// The extent of the kernel with its dilation, `dilation · (kernel_size − 1) + 1`.
+fn span<const D: usize>(op: &'static str, kernel: [usize; D], dilation: [usize; D]) -> Result<[usize; D]> {
+    let mut span = [0; D];
+    for axis in 0..D {
+        span[axis] = (kernel[axis] - 1)
+            .checked_mul(dilation[axis])
+            .and_then(|reach| reach.checked_add(1))
+            .ok_or(Error::Overflow { op, what: "the dilated kernel" })?;
+    }
+    Ok(span)
+}
+
+/// The shape of an input as samples, channels and `D` axes.
+fn split_input<const D: usize>(op: &'static str, shape: &[usize]) -> Result<(usize, usize, [usize; D])> {
+    split(op, "input", ["2", "2 or 3", "3 or 4", "4 or 5"][D], shape)
+}
+
+/// The shape of a weight as its two channel counts and `D` axes.
+fn split_weight<const D: usize>(op: &'static str, shape: &[usize]) -> Result<(usize, usize, [usize; D])> {
+    split(op, "weight", ["2", "3", "4", "5"][D], shape)
 }
 
 /// A shape as its two leading extents and `D` axes.
@@ -245,19 +364,22 @@ impl ConvDims {
         dims.into()
     }
 
-    /// Refuses sizes whose bytes do not fit the address space: beyond them index arithmetic could wrap.
-    fn check_sizes(&self, op: &'static str) -> Result<()> {
-        let fits = |outer: usize, channels: usize, axes: [usize; 3]| {
-            [channels, axes[0], axes[1], axes[2], size_of::<f64>()]
+    /// Refuses sizes whose bytes do not fit the address space: beyond them index arithmetic could wrap. `x` and `y` are
+    /// what the caller names them.
+    fn check_sizes(&self, op: &'static str, [x, y]: [&'static str; 2]) -> Result<()> {
+        let sizes = [
+            ("the kernel", self.c_out, self.c_in_group(), self.kernel),
+            (x, self.n, self.c_in, self.input),
+            (y, self.n, self.c_out, self.output),
+        ];
+        for (what, outer, channels, axes) in sizes {
+            let fits = [channels.max(1), axes[0], axes[1], axes[2], size_of::<f64>()]
                 .iter()
-                .try_fold(outer, |size, &extent| size.checked_mul(extent))
-                .is_some_and(|bytes| isize::try_from(bytes).is_ok())
-        };
-        if !fits(1, self.c_in_group(), self.kernel) {
-            return Err(Error::Overflow { op, what: "the kernel" });
-        }
-        if !fits(self.n.max(1), self.c_out.max(1), self.output) {
-            return Err(Error::Overflow { op, what: "the output" });
+                .try_fold(outer.max(1), |size, &extent| size.checked_mul(extent))
+                .is_some_and(|bytes| isize::try_from(bytes).is_ok());
+            if !fits {
+                return Err(Error::Overflow { op, what });
+            }
         }
         Ok(())
     }

@@ -6,6 +6,7 @@
 #![allow(clippy::float_cmp, reason = "infinities agree by equality")]
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of this module")]
 
+pub mod convolution;
 pub mod layouts;
 pub mod pooling;
 

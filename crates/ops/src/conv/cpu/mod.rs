@@ -44,8 +44,8 @@ pub(super) fn forward<T: Element>(d: &ConvDims, x: &[T], w: &[T], b: Option<&[T]
     y
 }
 
-/// dx = fold(wᵀ · dy).
-pub(super) fn input_grad<T: Element>(d: &ConvDims, dy: &[T], w: &[T]) -> Vec<T> {
+/// dx = fold(wᵀ · dy) + b.
+pub(super) fn input_grad<T: Element>(d: &ConvDims, dy: &[T], w: &[T], b: Option<&[T]>) -> Vec<T> {
     let (plane, taps, c_in, c_out) = (d.out_plane(), d.taps(), d.c_in_group(), d.c_out_group());
     let channels = channel_block(d, c_in);
     let blocks = c_in.checked_div(channels).unwrap_or(0);
@@ -53,12 +53,17 @@ pub(super) fn input_grad<T: Element>(d: &ConvDims, dy: &[T], w: &[T]) -> Vec<T> 
     let mut dx = vec![T::zero(); d.n * d.c_in * d.in_plane()];
     parallel::for_each_item(&mut dx, channels * d.in_plane(), (rows * plane).saturating_mul(c_out), |task, dx| {
         let (n, first) = (task / (d.groups * blocks), task % (d.groups * blocks) * channels);
+        if let Some(b) = b {
+            for (dx, b) in dx.chunks_exact_mut(d.in_plane()).zip(&b[first..]) {
+                dx.fill(*b);
+            }
+        }
         let (group, first) = (first / c_in, first % c_in);
         let dy = &dy[(n * d.c_out + group * c_out) * plane..][..c_out * plane];
         let w = &w[(group * c_out * c_in + first) * taps..];
         let w = Matrix::new(w, c_out, rows, c_in * taps).t();
         if is_pointwise(d) {
-            return matmul(dx, plane, false, w, Matrix::new(dy, c_out, plane, plane));
+            return matmul(dx, plane, b.is_some(), w, Matrix::new(dy, c_out, plane, plane));
         }
         let mut tile = Vec::new();
         for positions in position_blocks(plane, rows) {
@@ -109,11 +114,10 @@ pub(super) fn weight_grad<T: Element>(d: &ConvDims, x: &[T], dy: &[T]) -> Vec<T>
 }
 
 /// db[o] = Σ dy[n, o, position], each plane summed first, then the samples in order.
-pub(super) fn bias_grad<T: Element>(d: &ConvDims, dy: &[T]) -> Vec<T> {
-    let plane = d.out_plane();
-    let mut db = vec![T::zero(); d.c_out];
-    parallel::for_each_item(&mut db, 1, d.n * plane, |channel, db| {
-        db[0] = (0..d.n).map(|n| sum(&dy[(n * d.c_out + channel) * plane..][..plane])).sum();
+pub(super) fn bias_grad<T: Element>(n: usize, channels: usize, plane: usize, dy: &[T]) -> Vec<T> {
+    let mut db = vec![T::zero(); channels];
+    parallel::for_each_item(&mut db, 1, n * plane, |channel, db| {
+        db[0] = (0..n).map(|n| sum(&dy[(n * channels + channel) * plane..][..plane])).sum();
     });
     db
 }
