@@ -6,15 +6,18 @@ use crate::verdict::{Outcome, Verdict, examine};
 use candle_core::Tensor;
 use proptest::prelude::*;
 use taper_gradcheck::GradCheck;
-use taper_gradcheck::strategies::{self, Kind, PoolGeometry};
-use taper_ops::{AvgPoolSpec, ConvSpec, CrossEntropySpec, MaxPoolSpec, Mode};
+use taper_gradcheck::strategies::{self, ConvGeometry, Kind, PoolGeometry};
+use taper_ops::{AvgPoolSpec, ConvSpec, ConvTransposeSpec, CrossEntropySpec, MaxPoolSpec, Mode};
 
 /// Runs so many cases of one operator.
 type Examine = fn(usize) -> Verdict;
 
 /// taper's operators by the name of what they replace.
-pub(crate) const OPERATORS: [(&str, Examine); 7] = [
-    ("conv2d", conv2d),
+pub(crate) const OPERATORS: [(&str, Examine); 10] = [
+    ("conv1d", |cases| conv::<1>("conv1d", taper_ops::conv1d, cases)),
+    ("conv2d", |cases| conv::<2>("conv2d", taper_ops::conv2d, cases)),
+    ("conv_transpose1d", |cases| conv_transpose::<1>("conv_transpose1d", taper_ops::conv_transpose1d, cases)),
+    ("conv_transpose2d", |cases| conv_transpose::<2>("conv_transpose2d", taper_ops::conv_transpose2d, cases)),
     ("max_pool2d", max_pool2d),
     ("avg_pool2d", avg_pool2d),
     ("Linear", linear),
@@ -33,18 +36,47 @@ fn both_orders(
     Ok(first.and(check.check_second_order(&f, inputs)?.into()))
 }
 
-fn conv2d(cases: usize) -> Verdict {
-    let small = strategies::conv_geometry::<2>().prop_filter("an evaluation an element", |g| {
+/// A convolution or its transpose: input, weight, bias and what else is said of it.
+type Conv<S> = fn(&Tensor, &Tensor, Option<&Tensor>, &S) -> taper_ops::Result<Tensor>;
+
+/// Small enough for an evaluation an element.
+fn conv_geometry<const D: usize>() -> impl Strategy<Value = ConvGeometry<D>> {
+    strategies::conv_geometry::<D>().prop_filter("an evaluation an element", |g| {
         g.input_shape().iter().product::<usize>() <= 400 && g.weight_shape().iter().product::<usize>() <= 200
-    });
-    examine(cases, small, |g| {
+    })
+}
+
+fn conv<const D: usize>(name: &str, f: Conv<ConvSpec<D>>, cases: usize) -> Verdict {
+    examine(cases, conv_geometry::<D>(), |g| {
         let spec = ConvSpec::default().stride(g.stride).padding(g.padding).dilation(g.dilation).groups(g.groups);
         let mut inputs = vec![reals(&g.input_shape(), 1)?, reals(&g.weight_shape(), 2)?];
         if let Some(shape) = g.bias_shape() {
             inputs.push(reals(&shape, 3)?);
         }
-        let check = GradCheck::new("conv2d").input_names(["x", "weight", "bias"]).linear_in(0..inputs.len());
-        both_orders(&check, |x| taper_ops::conv2d(&x[0], &x[1], x.get(2), &spec), &inputs)
+        let check = GradCheck::new(name).input_names(["x", "weight", "bias"]).linear_in(0..inputs.len());
+        both_orders(&check, |x| f(&x[0], &x[1], x.get(2), &spec), &inputs)
+    })
+}
+
+/// The transpose of the convolution that `g` describes, from its output back to its input.
+fn conv_transpose<const D: usize>(name: &str, f: Conv<ConvTransposeSpec<D>>, cases: usize) -> Verdict {
+    let symmetric = conv_geometry::<D>()
+        .prop_filter("padding of one width a side", |g| g.padding.iter().all(|(before, after)| before == after));
+    examine(cases, symmetric, |g| {
+        // What the stride leaves over of the convolution's input.
+        let spare = |i: usize| {
+            let span = g.dilation[i] * (g.kernel[i] - 1) + 1;
+            (g.input[i] + 2 * g.padding[i].0 - span) % g.stride[i]
+        };
+        let spec = ConvTransposeSpec::default()
+            .stride(g.stride)
+            .padding(g.padding.map(|(before, _)| before))
+            .output_padding(std::array::from_fn::<_, D, _>(spare))
+            .dilation(g.dilation)
+            .groups(g.groups);
+        let inputs = [reals(&g.output_shape(), 1)?, reals(&g.weight_shape(), 2)?, reals(&[g.input_shape()[1]], 3)?];
+        let check = GradCheck::new(name).input_names(["x", "weight", "bias"]).linear_in([0, 1, 2]);
+        both_orders(&check, |x| f(&x[0], &x[1], Some(&x[2]), &spec), &inputs)
     })
 }
 
