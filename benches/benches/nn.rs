@@ -6,6 +6,8 @@
 use candle_core::{Device, Result, Tensor, Var};
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::time::Duration;
+// For its allocator.
+use taper_benches as _;
 use taper_ops::{
     AvgPoolSpec, CrossEntropySpec, MaxPoolSpec, Mode, avg_pool2d, cross_entropy, dropout, linear, max_pool2d, relu,
 };
