@@ -5,6 +5,7 @@
 //! folder, with the same file names in each: `mod.rs` (the public functions), `spec.rs` (geometry, the only shape
 //! checks), `autograd.rs` (which gradient, which kernel) and `cpu/` or `cpu.rs` (the arithmetic on slices).
 
+mod adaptive_pool;
 mod avg_pool;
 mod axes;
 mod conv;
@@ -19,11 +20,17 @@ mod mode;
 mod operator;
 pub mod optim;
 mod parallel;
+mod planes;
 pub mod random;
 mod relu;
 mod storage;
 mod window;
 
+pub use adaptive_pool::{
+    OutputSize, adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d, adaptive_max_pool1d,
+    adaptive_max_pool1d_with_indices, adaptive_max_pool2d, adaptive_max_pool2d_with_indices, adaptive_max_pool3d,
+    adaptive_max_pool3d_with_indices,
+};
 pub use avg_pool::{AvgPoolSpec, avg_pool1d, avg_pool2d, avg_pool3d};
 pub use axes::Axes;
 pub use conv::{ConvSpec, ConvTransposeSpec, Padding, conv1d, conv2d, conv2d_input_grad, conv2d_weight_grad, conv3d};

@@ -2,8 +2,10 @@
 //!
 //! Rank 1 and 2 are rank 3 with unit axes in front, so that one set of kernels serves them all.
 
+use crate::planes::{Planes, split};
 use crate::{Error, Result};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// What a user says of the windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,18 +20,7 @@ pub(crate) struct WindowSpec<const D: usize> {
 /// Checked geometry of a pooling over `planes` planes of three axes.
 #[derive(Debug)]
 pub(crate) struct PoolDims {
-    /// The operator, for error messages.
-    pub(crate) op: &'static str,
-    /// The input's shape as given.
-    pub(crate) input: Vec<usize>,
-    /// The output's shape, of the input's rank.
-    pub(crate) output: Vec<usize>,
-    /// Elements of one plane of the input.
-    pub(crate) plane_in: usize,
-    /// Elements of one plane of the output.
-    pub(crate) plane_out: usize,
-    /// Elements of the whole output.
-    pub(crate) output_len: usize,
+    pub(crate) planes: Arc<Planes>,
     axes: [Axis; 3],
 }
 
@@ -75,42 +66,25 @@ pub(crate) struct Row<'a> {
 impl<const D: usize> WindowSpec<D> {
     /// The geometry over an input of `shape`: `[N, C, axes…]`, or `[C, axes…]`.
     pub(crate) fn dims(&self, op: &'static str, shape: &[usize]) -> Result<PoolDims> {
-        const { assert!(0 < D && D <= 3, "pooling runs over one to three axes") };
-        let (lead, extents) = match shape.len().checked_sub(D) {
-            Some(lead @ (1 | 2)) => shape.split_at(lead),
-            _ => {
-                let expected = ["2 or 3", "3 or 4", "4 or 5"][D - 1];
-                return Err(Error::Rank { op, argument: "input", expected, shape: shape.to_vec() });
-            }
-        };
+        let (lead, extents) = split::<D>(op, "input", shape)?;
         self.check(op)?;
-        let planes = product(op, "the input", lead)?;
         let mut inner = [0; D];
         for (i, output) in inner.iter_mut().enumerate() {
-            *output = self.output_extent(op, i, extents[i])?.ok_or_else(|| self.too_large(op, extents))?;
+            *output = self.output_extent(op, i, extents[i])?.ok_or_else(|| self.too_large(op, &extents))?;
         }
         // Only a dilation above the extent can step over the whole input, and padding of at most half of the kernel leaves
         // such an axis no second window.
         if (0..D).any(|i| self.span(i, extents[i], 0).count == 0) {
             return Err(Error::EmptyWindow { op, position: vec![0; D] });
         }
+        let planes = Arc::new(Planes::new(op, lead, &extents, &inner)?);
         let mut axes = [Axis::unit(), Axis::unit(), Axis::unit()];
-        // An empty tensor may claim any extent, and needs no tables.
-        if planes > 0 {
+        if !planes.is_empty() {
             for (i, axis) in axes[3 - D..].iter_mut().enumerate() {
                 *axis = self.axis(i, extents[i], inner[i]);
             }
         }
-        let output = [lead, &inner].concat();
-        Ok(PoolDims {
-            op,
-            plane_in: product(op, "the input", extents)?,
-            plane_out: product(op, "the output", &inner)?,
-            output_len: product(op, "the output", &output)?,
-            input: shape.to_vec(),
-            output,
-            axes,
-        })
+        Ok(PoolDims { planes, axes })
     }
 
     fn check(&self, op: &'static str) -> Result<()> {
@@ -252,8 +226,4 @@ impl Axis {
             taps: vec![Tap { outputs: 0..1, first: 0 }],
         }
     }
-}
-
-fn product(op: &'static str, what: &'static str, extents: &[usize]) -> Result<usize> {
-    extents.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent)).ok_or(Error::Overflow { op, what })
 }

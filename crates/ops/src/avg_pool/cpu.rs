@@ -7,18 +7,18 @@ use crate::window::{PoolDims, Row, Span};
 
 /// The means of all windows.
 pub(super) fn forward<T: Element>(dims: &PoolDims, divisor: Divisor, x: &[T]) -> Vec<T> {
-    let mut y = vec![T::zero(); dims.output_len];
-    parallel::for_each_item(&mut y, dims.plane_out, dims.work(), |plane, y| {
-        plane_forward(dims, divisor, &x[plane * dims.plane_in..][..dims.plane_in], y);
+    let mut y = vec![T::zero(); dims.planes.output_len];
+    parallel::for_each_item(&mut y, dims.planes.plane_out, dims.work(), |plane, y| {
+        plane_forward(dims, divisor, &x[plane * dims.planes.plane_in..][..dims.planes.plane_in], y);
     });
     y
 }
 
 /// `dy` over its divisor, added to every element of its window.
 pub(super) fn input_grad<T: Element>(dims: &PoolDims, divisor: Divisor, dy: &[T]) -> Vec<T> {
-    let mut dx = vec![T::zero(); dims.input.iter().product()];
-    parallel::for_each_item(&mut dx, dims.plane_in, dims.work(), |plane, dx| {
-        plane_input_grad(dims, divisor, &dy[plane * dims.plane_out..][..dims.plane_out], dx);
+    let mut dx = vec![T::zero(); dims.planes.input.iter().product()];
+    parallel::for_each_item(&mut dx, dims.planes.plane_in, dims.work(), |plane, dx| {
+        plane_input_grad(dims, divisor, &dy[plane * dims.planes.plane_out..][..dims.planes.plane_out], dx);
     });
     dx
 }

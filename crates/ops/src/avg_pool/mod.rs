@@ -4,11 +4,10 @@ mod autograd;
 mod cpu;
 mod spec;
 
+pub(crate) use autograd::{Means, avg_pool};
 pub use spec::AvgPoolSpec;
 
 use crate::Result;
-use crate::operator::Apply;
-use autograd::AvgPool;
 use candle_core::Tensor;
 
 /// The mean of every window along the last axis of each channel.
@@ -51,7 +50,7 @@ use candle_core::Tensor;
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn avg_pool1d(x: &Tensor, spec: &AvgPoolSpec<1>) -> Result<Tensor> {
-    pool("avg_pool1d", x, spec)
+    avg_pool(spec.dims("avg_pool1d", x.dims())?, x)
 }
 
 /// The mean of every window of each channel.
@@ -94,7 +93,7 @@ pub fn avg_pool1d(x: &Tensor, spec: &AvgPoolSpec<1>) -> Result<Tensor> {
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn avg_pool2d(x: &Tensor, spec: &AvgPoolSpec<2>) -> Result<Tensor> {
-    pool("avg_pool2d", x, spec)
+    avg_pool(spec.dims("avg_pool2d", x.dims())?, x)
 }
 
 /// The mean of every window of each channel's volume.
@@ -137,10 +136,5 @@ pub fn avg_pool2d(x: &Tensor, spec: &AvgPoolSpec<2>) -> Result<Tensor> {
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn avg_pool3d(x: &Tensor, spec: &AvgPoolSpec<3>) -> Result<Tensor> {
-    pool("avg_pool3d", x, spec)
-}
-
-fn pool<const D: usize>(op: &'static str, x: &Tensor, spec: &AvgPoolSpec<D>) -> Result<Tensor> {
-    let (dims, divisor) = spec.dims(op, x.dims())?;
-    Ok(AvgPool::new(dims, divisor).apply([x])?)
+    avg_pool(spec.dims("avg_pool3d", x.dims())?, x)
 }

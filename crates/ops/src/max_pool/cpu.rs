@@ -1,6 +1,7 @@
 //! Maximum pooling on slices, a plane at a time.
 
 use crate::parallel;
+use crate::planes::Planes;
 use crate::storage::Element;
 use crate::window::{Axis, PoolDims};
 
@@ -38,28 +39,28 @@ impl Place for u64 {
 
 /// The maxima of all windows.
 pub(super) fn forward<T: Element>(dims: &PoolDims, x: &[T]) -> Vec<T> {
-    let mut y = vec![T::neg_infinity(); dims.output_len];
-    parallel::for_each_item(&mut y, dims.plane_out, dims.work(), |plane, y| {
-        plane_forward(dims, &x[plane * dims.plane_in..][..dims.plane_in], y, None);
+    let mut y = vec![T::neg_infinity(); dims.planes.output_len];
+    parallel::for_each_item(&mut y, dims.planes.plane_out, dims.work(), |plane, y| {
+        plane_forward(dims, &x[plane * dims.planes.plane_in..][..dims.planes.plane_in], y, None);
     });
     y
 }
 
 /// The maxima of all windows and their places.
 pub(super) fn forward_with_places<T: Element>(dims: &PoolDims, x: &[T]) -> (Vec<T>, Vec<i64>) {
-    let mut y = vec![T::neg_infinity(); dims.output_len];
-    let mut places = vec![0; dims.output_len];
-    parallel::for_each_pair(&mut y, &mut places, dims.plane_out, dims.work(), |plane, y, places| {
-        plane_forward(dims, &x[plane * dims.plane_in..][..dims.plane_in], y, Some(places));
+    let mut y = vec![T::neg_infinity(); dims.planes.output_len];
+    let mut places = vec![0; dims.planes.output_len];
+    parallel::for_each_pair(&mut y, &mut places, dims.planes.plane_out, dims.work(), |plane, y, places| {
+        plane_forward(dims, &x[plane * dims.planes.plane_in..][..dims.planes.plane_in], y, Some(places));
     });
     (y, places)
 }
 
 /// Adds `dy` to the places it came from.
-pub(super) fn scatter<T: Element>(dims: &PoolDims, places: &[i64], dy: &[T]) -> Vec<T> {
-    let mut dx = vec![T::zero(); dims.input.iter().product()];
-    parallel::for_each_item(&mut dx, dims.plane_in, dims.plane_in, |plane, dx| {
-        let outputs = plane * dims.plane_out..(plane + 1) * dims.plane_out;
+pub(super) fn scatter<T: Element>(planes: &Planes, places: &[i64], dy: &[T]) -> Vec<T> {
+    let mut dx = vec![T::zero(); planes.input.iter().product()];
+    parallel::for_each_item(&mut dx, planes.plane_in, planes.plane_in, |plane, dx| {
+        let outputs = plane * planes.plane_out..(plane + 1) * planes.plane_out;
         for (&place, &dy) in places[outputs.clone()].iter().zip(&dy[outputs]) {
             dx[place as usize] += dy;
         }
@@ -68,11 +69,11 @@ pub(super) fn scatter<T: Element>(dims: &PoolDims, places: &[i64], dy: &[T]) -> 
 }
 
 /// The elements of `x` at the places.
-pub(super) fn gather<T: Element>(dims: &PoolDims, places: &[i64], x: &[T]) -> Vec<T> {
-    let mut y = vec![T::zero(); dims.output_len];
-    parallel::for_each_item(&mut y, dims.plane_out, dims.plane_out, |plane, y| {
-        let x = &x[plane * dims.plane_in..][..dims.plane_in];
-        for (y, &place) in y.iter_mut().zip(&places[plane * dims.plane_out..]) {
+pub(super) fn gather<T: Element>(planes: &Planes, places: &[i64], x: &[T]) -> Vec<T> {
+    let mut y = vec![T::zero(); planes.output_len];
+    parallel::for_each_item(&mut y, planes.plane_out, planes.plane_out, |plane, y| {
+        let x = &x[plane * planes.plane_in..][..planes.plane_in];
+        for (y, &place) in y.iter_mut().zip(&places[plane * planes.plane_out..]) {
             *y = x[place as usize];
         }
     });
@@ -166,8 +167,9 @@ mod tests {
         for (kernel_size, padding, dilation) in [([2, 3], [1, 1], [2, 1]), ([3, 2], [0, 0], [1, 1])] {
             let spec = WindowSpec { kernel_size, stride: [1, 2], padding, dilation, ceil_mode: false };
             let dims = spec.dims("test", &[1, 5, 7])?;
-            let (mut narrow, mut wide) = (vec![-1; dims.output_len], vec![-2; dims.output_len]);
-            let mut y = [vec![f64::NEG_INFINITY; dims.output_len], vec![f64::NEG_INFINITY; dims.output_len]];
+            let (mut narrow, mut wide) = (vec![-1; dims.planes.output_len], vec![-2; dims.planes.output_len]);
+            let mut y =
+                [vec![f64::NEG_INFINITY; dims.planes.output_len], vec![f64::NEG_INFINITY; dims.planes.output_len]];
             rows_forward::<f64, u32>(&dims, &x, &mut y[0], Some(&mut narrow));
             rows_forward::<f64, u64>(&dims, &x, &mut y[1], Some(&mut wide));
             assert_eq!((&y[0], &narrow), (&y[1], &wide));

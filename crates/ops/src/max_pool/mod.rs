@@ -4,11 +4,10 @@ mod autograd;
 mod cpu;
 mod spec;
 
+pub(crate) use autograd::{Maxima, max_pool, max_pool_with_indices};
 pub use spec::MaxPoolSpec;
 
 use crate::Result;
-use crate::operator::Apply;
-use autograd::{Indices, MaxPool};
 use candle_core::Tensor;
 
 /// The largest element of every window along the last axis of each channel.
@@ -50,7 +49,7 @@ use candle_core::Tensor;
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn max_pool1d(x: &Tensor, spec: &MaxPoolSpec<1>) -> Result<Tensor> {
-    pool("max_pool1d", x, spec)
+    max_pool(spec.dims("max_pool1d", x.dims())?, x)
 }
 
 /// The largest element of every window of each channel.
@@ -92,7 +91,7 @@ pub fn max_pool1d(x: &Tensor, spec: &MaxPoolSpec<1>) -> Result<Tensor> {
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn max_pool2d(x: &Tensor, spec: &MaxPoolSpec<2>) -> Result<Tensor> {
-    pool("max_pool2d", x, spec)
+    max_pool(spec.dims("max_pool2d", x.dims())?, x)
 }
 
 /// The largest element of every window of each channel's volume.
@@ -136,7 +135,7 @@ pub fn max_pool2d(x: &Tensor, spec: &MaxPoolSpec<2>) -> Result<Tensor> {
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn max_pool3d(x: &Tensor, spec: &MaxPoolSpec<3>) -> Result<Tensor> {
-    pool("max_pool3d", x, spec)
+    max_pool(spec.dims("max_pool3d", x.dims())?, x)
 }
 
 /// [`max_pool1d`] and where each maximum lies: an I64 tensor of the output's shape, with the position in the unpadded
@@ -157,7 +156,7 @@ pub fn max_pool3d(x: &Tensor, spec: &MaxPoolSpec<3>) -> Result<Tensor> {
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn max_pool1d_with_indices(x: &Tensor, spec: &MaxPoolSpec<1>) -> Result<(Tensor, Tensor)> {
-    pool_with_indices("max_pool1d_with_indices", x, spec)
+    max_pool_with_indices(spec.dims("max_pool1d_with_indices", x.dims())?, x)
 }
 
 /// [`max_pool2d`] and where each maximum lies: an I64 tensor of the output's shape, with the flat index `h·W + w` in the
@@ -178,7 +177,7 @@ pub fn max_pool1d_with_indices(x: &Tensor, spec: &MaxPoolSpec<1>) -> Result<(Ten
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn max_pool2d_with_indices(x: &Tensor, spec: &MaxPoolSpec<2>) -> Result<(Tensor, Tensor)> {
-    pool_with_indices("max_pool2d_with_indices", x, spec)
+    max_pool_with_indices(spec.dims("max_pool2d_with_indices", x.dims())?, x)
 }
 
 /// [`max_pool3d`] and where each maximum lies: an I64 tensor of the output's shape, with the flat index
@@ -198,20 +197,5 @@ pub fn max_pool2d_with_indices(x: &Tensor, spec: &MaxPoolSpec<2>) -> Result<(Ten
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn max_pool3d_with_indices(x: &Tensor, spec: &MaxPoolSpec<3>) -> Result<(Tensor, Tensor)> {
-    pool_with_indices("max_pool3d_with_indices", x, spec)
-}
-
-fn pool<const D: usize>(op: &'static str, x: &Tensor, spec: &MaxPoolSpec<D>) -> Result<Tensor> {
-    let dims = spec.dims(op, x.dims())?;
-    // Only a backward pass will ask where the maxima lie.
-    let indices = x.track_op().then(Indices::default);
-    Ok(MaxPool::new(dims, indices).apply([x])?)
-}
-
-fn pool_with_indices<const D: usize>(op: &'static str, x: &Tensor, spec: &MaxPoolSpec<D>) -> Result<(Tensor, Tensor)> {
-    let dims = spec.dims(op, x.dims())?;
-    let indices = Indices::default();
-    let y = MaxPool::new(dims, Some(indices.clone())).apply([x])?;
-    let indices = Tensor::from_slice(indices.get()?, y.shape(), y.device())?;
-    Ok((y, indices))
+    max_pool_with_indices(spec.dims("max_pool3d_with_indices", x.dims())?, x)
 }
