@@ -1,3 +1,5 @@
+//! Augmentation by turning, scaling and shifting pictures.
+
 use super::{Draws, Transform};
 use crate::{Error, Result};
 

@@ -1,3 +1,5 @@
+//! Random numbers of the data: which sample comes when, and how it is changed.
+
 use taper_ops::random;
 
 /// Set in the layer word of every counter here: a network's layers count from 0, so data never draws what they draw.

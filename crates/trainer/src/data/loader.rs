@@ -1,3 +1,5 @@
+//! From a data set to batches: order, transforms, worker threads. The batches never depend on the workers.
+
 use std::fmt;
 use std::iter::FusedIterator;
 use std::sync::Arc;

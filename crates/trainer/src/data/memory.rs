@@ -1,3 +1,5 @@
+//! Data sets that lie in memory.
+
 use candle_core::{DType, Tensor};
 
 use super::{Dataset, Sample};

@@ -1,3 +1,5 @@
+//! Panics of a user's data set or transform, turned into errors.
+
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -1,3 +1,5 @@
+//! What is done to each sample before it joins a batch.
+
 use super::Draws;
 use crate::{Error, Result};
 

@@ -1,3 +1,5 @@
+//! The history as a CSV file, the same to the byte after a resume.
+
 use super::{FitStart, Observer};
 use crate::file::write_atomic;
 use crate::{EpochRecord, History, Metrics, Result};

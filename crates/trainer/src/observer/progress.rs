@@ -1,3 +1,5 @@
+//! Progress for people: a bar on a terminal, plain lines elsewhere.
+
 use super::{FitStart, Observer, Resume, StepEnd};
 use crate::{EpochRecord, Error, History, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};

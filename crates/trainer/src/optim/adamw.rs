@@ -1,3 +1,5 @@
+//! AdamW: its configuration and its state by name.
+
 use super::{Optimizer, entry, in_range, load_like, owners};
 use crate::{Error, Rates, Result};
 use candle_core::{DType, Device, Tensor, Var};

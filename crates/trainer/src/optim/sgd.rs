@@ -1,3 +1,5 @@
+//! Stochastic gradient descent: its configuration and its state by name.
+
 use super::{Optimizer, in_range, load_like, owners};
 use crate::{Error, Rates, Result};
 use candle_core::{Tensor, Var};
