@@ -1,11 +1,14 @@
 //! Between candle's storages and typed slices: the only place that matches on a dtype, and the only layout gate.
 //!
 //! An [`Operator`] runs on contiguous slices of any [`Element`]; [`run`] picks the element type and copies strided, offset
-//! or broadcast arguments into row-major order.
+//! or broadcast arguments into row-major order. Half precision is a way to store numbers, not to compute with them: bf16
+//! and f16 are widened to f32 on the way in, exactly, and each result is rounded once on the way out.
 
 use crate::operator::Operator;
 use crate::{Error, Result};
 use candle_core::{CpuStorage, DType, Layout, Shape, WithDType};
+use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
 use std::borrow::Cow;
 
 /// What a kernel computes with.
@@ -32,8 +35,11 @@ impl Element for f64 {
     }
 }
 
+/// The dtypes that [`run`] takes, for error messages.
+const SUPPORTED: &str = "bf16, f16, f32, f64";
+
 /// The dtypes of [`Element`], for error messages.
-pub(crate) const SUPPORTED: &str = "f32, f64";
+pub(crate) const UNROUNDED: &str = "f32, f64";
 
 /// Runs `operator` on candle's storages.
 pub(crate) fn run<const N: usize, O: Operator<N>>(
@@ -48,6 +54,8 @@ pub(crate) fn run<const N: usize, O: Operator<N>>(
         }
     }
     let storage = match first {
+        DType::BF16 => run_half::<bf16, N, O>(operator, inputs)?,
+        DType::F16 => run_half::<f16, N, O>(operator, inputs)?,
         DType::F32 => run_typed::<f32, N, O>(operator, inputs)?,
         DType::F64 => run_typed::<f64, N, O>(operator, inputs)?,
         dtype => return Err(Error::DType { op: operator.name(), dtype, supported: SUPPORTED }.into()),
@@ -64,6 +72,25 @@ fn run_typed<T: Element, const N: usize, O: Operator<N>>(
         *row = contiguous(T::cpu_storage_as_slice(storage)?, layout);
     }
     Ok(T::to_cpu_storage_owned(operator.run(rows.each_ref().map(|row| row.as_ref()))?))
+}
+
+fn run_half<H: WithDType, const N: usize, O: Operator<N>>(
+    operator: &O,
+    inputs: [(&CpuStorage, &Layout); N],
+) -> Result<CpuStorage>
+where
+    [H]: HalfFloatSliceExt,
+{
+    let mut rows: [Vec<f32>; N] = [const { Vec::new() }; N];
+    for (row, (storage, layout)) in rows.iter_mut().zip(inputs) {
+        let narrow = contiguous(H::cpu_storage_as_slice(storage)?, layout);
+        row.resize(narrow.len(), 0.);
+        narrow.convert_to_f32_slice(row);
+    }
+    let wide = operator.run(rows.each_ref().map(Vec::as_slice))?;
+    let mut narrow = vec![H::zero(); wide.len()];
+    narrow.convert_from_f32_slice(&wide);
+    Ok(H::to_cpu_storage_owned(narrow))
 }
 
 fn dtype(storage: &CpuStorage) -> DType {

@@ -311,7 +311,7 @@ fn refusals_name_the_values() {
             x.to_dtype(DType::U8).unwrap(),
             [Some(2), Some(3)],
             dtype,
-            "dtype U8 is not supported, convert to one of f32, f64",
+            "dtype U8 is not supported, convert to one of bf16, f16, f32, f64",
         ),
     ];
     for (x, size, is, message) in cases {

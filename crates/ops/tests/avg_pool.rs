@@ -350,7 +350,12 @@ fn refusals_name_the_values() {
             empty,
             "the window at output position [0, 0] holds no element",
         ),
-        (x.to_dtype(DType::U8).unwrap(), new([2, 3]), dtype, "dtype U8 is not supported, convert to one of f32, f64"),
+        (
+            x.to_dtype(DType::U8).unwrap(),
+            new([2, 3]),
+            dtype,
+            "dtype U8 is not supported, convert to one of bf16, f16, f32, f64",
+        ),
     ];
     for (x, spec, is, message) in cases {
         let error = avg_pool2d(&x, &spec).unwrap_err();

@@ -291,7 +291,7 @@ fn refusals_name_the_values() {
     let large: Is = |e| matches!(e, Error::KernelTooLarge { .. });
     let empty: Is = |e| matches!(e, Error::EmptyWindow { .. });
     let overflow: Is = |e| matches!(e, Error::Overflow { .. });
-    let dtype: Is = |e| matches!(e, Error::DType { dtype: DType::F16, .. });
+    let dtype: Is = |e| matches!(e, Error::DType { dtype: DType::U8, .. });
     let cases = [
         (zeros(&[6, 7]), new([2, 3]), rank, "input must have 3 or 4 dimensions, got shape [6, 7]"),
         (zeros(&[1, 2, 3, 6, 7]), new([2, 3]), rank, "input must have 3 or 4 dimensions, got shape [1, 2, 3, 6, 7]"),
@@ -332,7 +332,12 @@ fn refusals_name_the_values() {
         ),
         (x.clone(), new([2, 3]).dilation([1, max]), overflow, "the size of the dilated kernel overflows"),
         (x.clone(), new([2, max]).padding([1, max / 2]), overflow, "the size of the padded input overflows"),
-        (x.to_dtype(DType::F16).unwrap(), new([2, 3]), dtype, "dtype F16 is not supported, convert to one of f32, f64"),
+        (
+            x.to_dtype(DType::U8).unwrap(),
+            new([2, 3]),
+            dtype,
+            "dtype U8 is not supported, convert to one of bf16, f16, f32, f64",
+        ),
     ];
     for (x, spec, is, message) in cases {
         let error = max_pool2d(&x, &spec).unwrap_err();

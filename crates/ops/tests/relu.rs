@@ -91,5 +91,8 @@ fn the_bits_do_not_depend_on_threads() {
 fn integers_are_refused() {
     let error = relu(&Tensor::zeros((2, 3), DType::U32, &Device::Cpu).unwrap()).unwrap_err();
     assert!(matches!(error, Error::DType { dtype: DType::U32, .. }));
-    assert_eq!(error.to_string(), "relu: dtype U32 is not supported, convert to one of f32, f64 with `to_dtype`");
+    assert_eq!(
+        error.to_string(),
+        "relu: dtype U32 is not supported, convert to one of bf16, f16, f32, f64 with `to_dtype`"
+    );
 }

@@ -67,7 +67,7 @@ pub fn conv1d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, spec: &ConvSpe
 /// # Errors
 ///
 /// Ranks, channels, groups or bias that do not belong together, a zero stride or dilation, a kernel larger than the
-/// padded input, sizes beyond the address space, dtypes other than f32 and f64.
+/// padded input, sizes beyond the address space, dtypes other than bf16, f16, f32 and f64.
 ///
 /// # Source
 ///

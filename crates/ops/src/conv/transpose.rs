@@ -77,7 +77,7 @@ pub fn conv_transpose1d(
 ///
 /// Ranks, channels, groups or bias that do not belong together, a zero stride, dilation or extent, an output padding that
 /// is smaller than neither stride nor dilation, a padding that leaves no output, sizes beyond the address space, dtypes
-/// other than f32 and f64.
+/// other than bf16, f16, f32 and f64.
 ///
 /// # Source
 ///

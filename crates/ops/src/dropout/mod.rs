@@ -32,7 +32,7 @@ use spec::Mask;
 ///
 /// # Errors
 ///
-/// `p` outside [0, 1] or NaN, element indices beyond 64 bits, dtypes other than f32 and f64.
+/// `p` outside [0, 1] or NaN, element indices beyond 64 bits, dtypes other than bf16, f16, f32 and f64.
 ///
 /// # Source
 ///

@@ -1,6 +1,6 @@
 //! Writing into several `Var`s at once: candle's in-place operators write one each, so one runs within the other.
 
-use crate::storage::{Element, SUPPORTED, contiguous};
+use crate::storage::{Element, UNROUNDED, contiguous};
 use crate::{Error, Result};
 use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Tensor, Var};
 use rayon::prelude::*;
@@ -27,7 +27,7 @@ pub(super) fn apply<const N: usize, U: Update<N>>(
         match grad.dtype() {
             DType::F32 => run_typed::<f32, N, U>(grad, held, layouts, update)?,
             DType::F64 => run_typed::<f64, N, U>(grad, held, layouts, update)?,
-            dtype => return Err(Error::DType { op, dtype, supported: SUPPORTED }.into()),
+            dtype => return Err(Error::DType { op, dtype, supported: UNROUNDED }.into()),
         }
         Ok(())
     };

@@ -1,6 +1,6 @@
 //! The length of all gradients together.
 
-use crate::storage::{Element, SUPPORTED, contiguous};
+use crate::storage::{Element, UNROUNDED, contiguous};
 use crate::{Error, Result};
 use candle_core::{DType, Storage, Tensor, WithDType};
 use rayon::prelude::*;
@@ -34,7 +34,7 @@ pub fn global_norm<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Result<
         total += match tensor.dtype() {
             DType::F32 => sum_of_squares::<f32>(tensor)?,
             DType::F64 => sum_of_squares::<f64>(tensor)?,
-            dtype => return Err(Error::DType { op: "global_norm", dtype, supported: SUPPORTED }),
+            dtype => return Err(Error::DType { op: "global_norm", dtype, supported: UNROUNDED }),
         };
     }
     Ok(total.sqrt())

@@ -24,7 +24,7 @@ use candle_core::Tensor;
 ///
 /// # Errors
 ///
-/// Dtypes other than f32 and f64.
+/// Dtypes other than bf16, f16, f32 and f64.
 ///
 /// # Source
 ///

@@ -1,6 +1,6 @@
 //! Tensors of the same values in other orders of memory, and readings of any tensor.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Tensor, Var};
 use taper_ops::random::{counter, philox4x32, unit};
 
 /// The same tensor as a view whose strides are all doubled and whose first element is not the storage's. An empty one
@@ -36,6 +36,25 @@ pub fn reals(shape: &[usize], seed: u64) -> Tensor {
 
 pub fn values(tensor: &Tensor) -> Vec<f64> {
     tensor.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// In bf16 and f16, `f` gives what it gives in float32 on the same numbers, each result rounded once: its values and the
+/// gradients of their sum.
+pub fn halves_round_once(f: impl Fn(&[Tensor]) -> Tensor, inputs: &[Tensor]) {
+    let run = |inputs: &[Tensor], dtype: DType| -> Vec<Tensor> {
+        let vars: Vec<Var> = inputs.iter().map(|x| Var::from_tensor(&x.to_dtype(dtype).unwrap()).unwrap()).collect();
+        let tensors: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
+        let y = f(&tensors);
+        assert_eq!(y.dtype(), dtype);
+        let grads = y.sum_all().unwrap().backward().unwrap();
+        std::iter::once(y).chain(vars.iter().map(|var| grads.get(var).unwrap().clone())).collect()
+    };
+    for dtype in [DType::BF16, DType::F16] {
+        let inputs: Vec<Tensor> = inputs.iter().map(|x| x.to_dtype(dtype).unwrap()).collect();
+        for (half, single) in run(&inputs, dtype).iter().zip(run(&inputs, DType::F32)) {
+            assert_eq!(values(half), values(&single.to_dtype(dtype).unwrap()), "{dtype:?}");
+        }
+    }
 }
 
 /// The bits of `f()` on rayon pools of 1, 2, 3 and 8 threads, all equal.
