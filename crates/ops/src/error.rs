@@ -191,6 +191,20 @@ pub enum Error {
         /// The value that was given.
         value: f64,
     },
+    /// A padding with more of the input than there is.
+    #[error("{op}: {mode} padding {padding:?} may be at most {limit} on an axis of extent {extent}; pad less")]
+    PaddingTooLarge {
+        /// The operator.
+        op: &'static str,
+        /// The mode of padding.
+        mode: &'static str,
+        /// The padding (before, after) on the axis at fault.
+        padding: (usize, usize),
+        /// The largest padding that the mode has elements for.
+        limit: usize,
+        /// The extent of that axis.
+        extent: usize,
+    },
     /// The geometry is larger than the machine's address space.
     #[error("{op}: the size of {what} overflows; use smaller extents")]
     Overflow {

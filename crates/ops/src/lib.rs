@@ -14,11 +14,13 @@ mod dropout;
 mod error;
 mod graph;
 mod linear;
+mod linear_map;
 mod matmul;
 mod max_pool;
 mod mode;
 mod operator;
 pub mod optim;
+mod pad;
 mod parallel;
 mod planes;
 pub mod random;
@@ -44,4 +46,5 @@ pub use max_pool::{
     max_pool3d_with_indices,
 };
 pub use mode::{Draw, Mode};
+pub use pad::{PadMode, pad1d, pad2d, pad3d};
 pub use relu::relu;
