@@ -205,6 +205,47 @@ pub enum Error {
         /// The extent of that axis.
         extent: usize,
     },
+    /// An index that points outside the tensor it points into.
+    #[error("{op}: index {index} at position {position:?} is out of bounds for planes of {extents:?}")]
+    IndexOutOfBounds {
+        /// The operator.
+        op: &'static str,
+        /// The index.
+        index: i64,
+        /// Its position in the tensor of indices, an entry an axis.
+        position: Vec<usize>,
+        /// The extents of what it points into.
+        extents: Vec<usize>,
+    },
+    /// An output size that no input pooled with this stride would have had.
+    #[error(
+        "{op}: output_size (={output_size}) must lie strictly within stride (={stride}) of the default (={default})"
+    )]
+    UnpoolSize {
+        /// The operator.
+        op: &'static str,
+        /// The output size on the axis at fault.
+        output_size: usize,
+        /// The stride on that axis.
+        stride: usize,
+        /// The size that the kernel, stride and padding give.
+        default: usize,
+    },
+    /// More windows than an axis has places for.
+    #[error(
+        "{op}: output_size (={output_size}) windows of kernel_size (={kernel_size}) need an extent of at least \
+         output_size + kernel_size - 1, got {extent}"
+    )]
+    TooManyWindows {
+        /// The operator.
+        op: &'static str,
+        /// The output size on the axis at fault.
+        output_size: usize,
+        /// The kernel size on that axis.
+        kernel_size: usize,
+        /// The input's extent on that axis.
+        extent: usize,
+    },
     /// The geometry is larger than the machine's address space.
     #[error("{op}: the size of {what} overflows; use smaller extents")]
     Overflow {

@@ -26,6 +26,7 @@ mod planes;
 pub mod random;
 mod relu;
 mod storage;
+mod unpool;
 mod window;
 
 pub use adaptive_pool::{
@@ -48,3 +49,4 @@ pub use max_pool::{
 pub use mode::{Draw, Mode};
 pub use pad::{PadMode, pad1d, pad2d, pad3d};
 pub use relu::relu;
+pub use unpool::{MaxUnpoolSpec, max_unpool1d, max_unpool2d, max_unpool3d};

@@ -40,12 +40,17 @@ impl Planes {
     pub(crate) fn new(op: &'static str, lead: &[usize], extents: &[usize], inner: &[usize]) -> Result<Self> {
         product(op, "the input", lead)?;
         let output = [lead, inner].concat();
+        let output_len = product(op, "the output", &output)?;
+        // A user may ask for an output of any size; this much no slice could hold, nor the tables of its windows.
+        if output_len > isize::MAX as usize / size_of::<[usize; 2]>() {
+            return Err(Error::Overflow { op, what: "the output" });
+        }
         Ok(Self {
             op,
             input: [lead, extents].concat(),
             plane_in: product(op, "the input", extents)?,
             plane_out: product(op, "the output", inner)?,
-            output_len: product(op, "the output", &output)?,
+            output_len,
             output,
         })
     }

@@ -1,0 +1,28 @@
+//! Unpooling as a linear map: it puts elements into places, and its transpose reads them there.
+
+use super::cpu;
+use super::spec::Unpooling;
+use crate::linear_map::LinearMap;
+use crate::storage::Element;
+
+impl LinearMap for Unpooling {
+    fn op(&self) -> &'static str {
+        self.planes.op
+    }
+
+    fn input(&self) -> &[usize] {
+        &self.planes.input
+    }
+
+    fn output(&self) -> &[usize] {
+        &self.planes.output
+    }
+
+    fn map<T: Element>(&self, x: &[T]) -> Vec<T> {
+        cpu::put(self, x)
+    }
+
+    fn transpose<T: Element>(&self, dy: &[T]) -> Vec<T> {
+        cpu::take(self, dy)
+    }
+}
