@@ -15,6 +15,7 @@ mod error;
 mod graph;
 mod linear;
 mod linear_map;
+mod lp_pool;
 mod matmul;
 mod max_pool;
 mod mode;
@@ -42,6 +43,7 @@ pub use cross_entropy::{CrossEntropySpec, Reduction, cross_entropy};
 pub use dropout::dropout;
 pub use error::{Error, Result};
 pub use linear::linear;
+pub use lp_pool::{LpPoolSpec, lp_pool1d, lp_pool2d, lp_pool3d};
 pub use max_pool::{
     MaxPoolSpec, max_pool1d, max_pool1d_with_indices, max_pool2d, max_pool2d_with_indices, max_pool3d,
     max_pool3d_with_indices,

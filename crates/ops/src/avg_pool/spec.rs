@@ -30,7 +30,7 @@ pub struct AvgPoolSpec<const D: usize> {
 
 /// What the sum of a window is divided by.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Divisor {
+pub(crate) enum Divisor {
     /// This number.
     Fixed(i64),
     /// The positions of the window within the padded input.
@@ -90,7 +90,7 @@ impl<const D: usize> AvgPoolSpec<D> {
         self
     }
 
-    pub(super) fn dims(&self, op: &'static str, shape: &[usize]) -> Result<(PoolDims, Divisor)> {
+    pub(crate) fn dims(&self, op: &'static str, shape: &[usize]) -> Result<(PoolDims, Divisor)> {
         let divisor = match self.divisor_override {
             Some(0) => return Err(Error::ZeroDivisor { op }),
             Some(divisor) => Divisor::Fixed(divisor),

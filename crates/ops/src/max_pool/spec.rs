@@ -62,7 +62,7 @@ impl<const D: usize> MaxPoolSpec<D> {
         self
     }
 
-    pub(super) fn dims(&self, op: &'static str, shape: &[usize]) -> Result<PoolDims> {
+    pub(crate) fn dims(&self, op: &'static str, shape: &[usize]) -> Result<PoolDims> {
         let Self { kernel_size, stride, padding, dilation, ceil_mode } = *self;
         WindowSpec { kernel_size, stride, padding, dilation, ceil_mode }.dims(op, shape)
     }
