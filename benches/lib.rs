@@ -28,6 +28,8 @@ pub struct ConvLayer {
     pub stride: usize,
     /// Padding on all sides.
     pub padding: usize,
+    /// Groups of channels.
+    pub groups: usize,
 }
 
 impl ConvLayer {
@@ -41,18 +43,18 @@ impl ConvLayer {
             |shape: (usize, usize, usize, usize)| Var::from_tensor(&Tensor::randn(0f32, 1., shape, &Device::Cpu)?);
         Ok((
             random((self.n, self.c_in, self.extent, self.extent))?,
-            random((self.c_out, self.c_in, self.kernel, self.kernel))?,
+            random((self.c_out, self.c_in / self.groups, self.kernel, self.kernel))?,
         ))
     }
 }
 
 const fn layer(name: &'static str, n: usize, shape: [usize; 6]) -> ConvLayer {
     let [c_in, extent, c_out, kernel, stride, padding] = shape;
-    ConvLayer { name, n, c_in, extent, c_out, kernel, stride, padding }
+    ConvLayer { name, n, c_in, extent, c_out, kernel, stride, padding, groups: 1 }
 }
 
-/// Dense layers of an MNIST net and of ResNets.
-pub const CONV_LAYERS: [ConvLayer; 7] = [
+/// Dense layers of an MNIST net and of ResNets, and a depthwise one of a MobileNet.
+pub const CONV_LAYERS: [ConvLayer; 8] = [
     layer("mnist1", 64, [1, 28, 32, 3, 1, 0]),
     layer("mnist2", 64, [32, 26, 64, 3, 1, 0]),
     layer("res64", 16, [64, 56, 64, 3, 1, 1]),
@@ -60,4 +62,5 @@ pub const CONV_LAYERS: [ConvLayer; 7] = [
     layer("res256", 16, [256, 14, 256, 3, 1, 1]),
     layer("pointwise", 16, [256, 14, 1024, 1, 1, 0]),
     layer("stem", 4, [3, 224, 64, 7, 2, 3]),
+    ConvLayer { groups: 64, ..layer("depthwise", 16, [64, 56, 64, 3, 1, 1]) },
 ];

@@ -9,11 +9,11 @@ use taper_benches::{CONV_LAYERS, ConvLayer};
 use taper_ops::{ConvSpec, conv2d};
 
 fn taper(layer: &ConvLayer, x: &Tensor, w: &Tensor) -> Tensor {
-    conv2d(x, w, None, &ConvSpec::default().stride(layer.stride).padding(layer.padding)).unwrap()
+    conv2d(x, w, None, &ConvSpec::default().stride(layer.stride).padding(layer.padding).groups(layer.groups)).unwrap()
 }
 
 fn candle(layer: &ConvLayer, x: &Tensor, w: &Tensor) -> Tensor {
-    x.conv2d(w, layer.padding, layer.stride, 1, 1).unwrap()
+    x.conv2d(w, layer.padding, layer.stride, 1, layer.groups).unwrap()
 }
 
 fn conv(criterion: &mut Criterion) {

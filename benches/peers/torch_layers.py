@@ -13,15 +13,16 @@ import time
 
 import torch
 
-# name, n, c_in, extent, c_out, kernel, stride, padding: the layers of benches/lib.rs.
+# name, n, c_in, extent, c_out, kernel, stride, padding, groups: the layers of benches/lib.rs.
 LAYERS = [
-    ("mnist1", 64, 1, 28, 32, 3, 1, 0),
-    ("mnist2", 64, 32, 26, 64, 3, 1, 0),
-    ("res64", 16, 64, 56, 64, 3, 1, 1),
-    ("res128s2", 16, 128, 56, 128, 3, 2, 1),
-    ("res256", 16, 256, 14, 256, 3, 1, 1),
-    ("pointwise", 16, 256, 14, 1024, 1, 1, 0),
-    ("stem", 4, 3, 224, 64, 7, 2, 3),
+    ("mnist1", 64, 1, 28, 32, 3, 1, 0, 1),
+    ("mnist2", 64, 32, 26, 64, 3, 1, 0, 1),
+    ("res64", 16, 64, 56, 64, 3, 1, 1, 1),
+    ("res128s2", 16, 128, 56, 128, 3, 2, 1, 1),
+    ("res256", 16, 256, 14, 256, 3, 1, 1, 1),
+    ("pointwise", 16, 256, 14, 1024, 1, 1, 0, 1),
+    ("stem", 4, 3, 224, 64, 7, 2, 3, 1),
+    ("depthwise", 16, 64, 56, 64, 3, 1, 1, 64),
 ]
 
 
@@ -42,14 +43,14 @@ def main():
     torch.set_num_threads(parser.parse_args().threads)
     print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads")
     print(f"{'layer':<12}{'NCHW':>8}{'+ bwd':>8}{'NHWC':>8}{'+ bwd':>8}")
-    for name, n, c_in, extent, c_out, kernel, stride, padding in LAYERS:
+    for name, n, c_in, extent, c_out, kernel, stride, padding, groups in LAYERS:
         row = f"{name:<12}"
         for layout in (torch.contiguous_format, torch.channels_last):
             x = torch.randn(n, c_in, extent, extent).to(memory_format=layout).requires_grad_()
-            w = torch.randn(c_out, c_in, kernel, kernel).to(memory_format=layout).requires_grad_()
+            w = torch.randn(c_out, c_in // groups, kernel, kernel).to(memory_format=layout).requires_grad_()
 
             def forward():
-                return torch.nn.functional.conv2d(x, w, None, stride, padding)
+                return torch.nn.functional.conv2d(x, w, None, stride, padding, 1, groups)
 
             cotangent = torch.ones_like(forward())
 

@@ -26,7 +26,9 @@ mod parallel;
 mod planes;
 pub mod random;
 mod relu;
+mod simd;
 mod storage;
+mod strip;
 mod unpool;
 mod window;
 

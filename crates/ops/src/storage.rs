@@ -15,6 +15,12 @@ use std::borrow::Cow;
 pub(crate) trait Element: WithDType + num_traits::Float + std::iter::Sum + std::fmt::Debug {
     /// The elements of a storage of this type, to write; candle offers only the reading half.
     fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]>;
+
+    /// The slice itself where this type is f32, for kernels that are written for vectors of it.
+    fn as_f32(values: &[Self]) -> Option<&[f32]>;
+
+    /// What such a kernel computed.
+    fn from_f32(values: Vec<f32>) -> Vec<Self>;
 }
 
 impl Element for f32 {
@@ -24,6 +30,14 @@ impl Element for f32 {
             _ => None,
         }
     }
+
+    fn as_f32(values: &[Self]) -> Option<&[f32]> {
+        Some(values)
+    }
+
+    fn from_f32(values: Vec<f32>) -> Vec<Self> {
+        values
+    }
 }
 
 impl Element for f64 {
@@ -32,6 +46,14 @@ impl Element for f64 {
             CpuStorage::F64(data) => Some(data),
             _ => None,
         }
+    }
+
+    fn as_f32(_: &[Self]) -> Option<&[f32]> {
+        None
+    }
+
+    fn from_f32(values: Vec<f32>) -> Vec<Self> {
+        values.into_iter().map(f64::from).collect()
     }
 }
 

@@ -1,8 +1,128 @@
-//! Between an image and its unfolded tile: rows are (channel, tap), columns a range of output positions.
+//! Convolution as matrix products over unfolded tiles of the input: the algorithm for any shape and element type.
+//!
+//! A tile of the unfolded input is a matrix with a row for each (channel, tap) and a column for each of a block of output
+//! positions, small enough to stay in cache.
 
+use super::{FEW, batch_slices, channel_block, is_pointwise, join_blocks, largest_divisor};
 use crate::conv::spec::ConvDims;
+use crate::matmul::{Matrix, matmul};
+use crate::parallel;
 use crate::storage::Element;
 use std::ops::Range;
+
+/// Elements of an unfolded tile: 128 KiB of float32, a share of the second-level cache.
+const TILE: usize = 1 << 15;
+
+/// y = w · unfold(x) + b.
+pub(super) fn forward<T: Element>(d: &ConvDims, x: &[T], w: &[T], b: Option<&[T]>) -> Vec<T> {
+    let (plane, taps, c_in, c_out) = (d.out_plane(), d.taps(), d.c_in_group(), d.c_out_group());
+    let rows = c_in * taps;
+    let channels = channel_block(d, c_out);
+    let blocks = c_out.checked_div(channels).unwrap_or(0);
+    let mut y = vec![T::zero(); d.n * d.c_out * plane];
+    parallel::for_each_item(&mut y, channels * plane, (channels * plane).saturating_mul(rows), |task, y| {
+        let (n, first) = (task / (d.groups * blocks), task % (d.groups * blocks) * channels);
+        let x = &x[(n * d.c_in + first / c_out * c_in) * d.in_plane()..][..c_in * d.in_plane()];
+        let w = Matrix::new(&w[first * rows..][..channels * rows], channels, rows, rows);
+        if let Some(b) = b {
+            for (y, b) in y.chunks_exact_mut(plane).zip(&b[first..]) {
+                y.fill(*b);
+            }
+        }
+        let mut tile = Vec::new();
+        for positions in position_blocks(plane, rows) {
+            let columns = input_tile(d, x, c_in, positions.clone(), &mut tile);
+            matmul(&mut y[positions.start..], plane, b.is_some(), w, columns);
+        }
+    });
+    y
+}
+
+/// dx = fold(wᵀ · dy) + b.
+pub(super) fn input_grad<T: Element>(d: &ConvDims, dy: &[T], w: &[T], b: Option<&[T]>) -> Vec<T> {
+    let (plane, taps, c_in, c_out) = (d.out_plane(), d.taps(), d.c_in_group(), d.c_out_group());
+    let channels = channel_block(d, c_in);
+    let blocks = c_in.checked_div(channels).unwrap_or(0);
+    let rows = channels * taps;
+    let mut dx = vec![T::zero(); d.n * d.c_in * d.in_plane()];
+    parallel::for_each_item(&mut dx, channels * d.in_plane(), (rows * plane).saturating_mul(c_out), |task, dx| {
+        let (n, first) = (task / (d.groups * blocks), task % (d.groups * blocks) * channels);
+        if let Some(b) = b {
+            for (dx, b) in dx.chunks_exact_mut(d.in_plane()).zip(&b[first..]) {
+                dx.fill(*b);
+            }
+        }
+        let (group, first) = (first / c_in, first % c_in);
+        let dy = &dy[(n * d.c_out + group * c_out) * plane..][..c_out * plane];
+        let w = &w[(group * c_out * c_in + first) * taps..];
+        let w = Matrix::new(w, c_out, rows, c_in * taps).t();
+        if is_pointwise(d) {
+            return matmul(dx, plane, b.is_some(), w, Matrix::new(dy, c_out, plane, plane));
+        }
+        let mut tile = Vec::new();
+        for positions in position_blocks(plane, rows) {
+            let width = positions.len();
+            tile.resize(rows * width, T::zero());
+            matmul(&mut tile, width, false, w, Matrix::new(&dy[positions.start..], c_out, width, plane));
+            fold(d, &tile, channels, positions, dx);
+        }
+    });
+    dx
+}
+
+/// dw = Σₙ dy · unfold(x)ᵀ. The batch is cut into slices by geometry alone; their sums are added in a fixed tree.
+pub(super) fn weight_grad<T: Element>(d: &ConvDims, x: &[T], dy: &[T]) -> Vec<T> {
+    let (plane, taps, c_in, c_out) = (d.out_plane(), d.taps(), d.c_in_group(), d.c_out_group());
+    let size = d.c_out * c_in * taps;
+    if size == 0 {
+        return Vec::new();
+    }
+    let slices = batch_slices(d.n, size);
+    let channels = if slices * d.groups >= FEW { c_in } else { largest_divisor(c_in, c_in.div_ceil(FEW)) };
+    let (blocks, rows) = (c_in / channels, channels * taps);
+    let tasks = parallel::map(slices * d.groups * blocks, |task| {
+        let (slice, group, first) = (task / (d.groups * blocks), task / blocks % d.groups, task % blocks * channels);
+        let mut dw = vec![T::zero(); c_out * rows];
+        let mut tile = Vec::new();
+        for n in slice * d.n / slices..(slice + 1) * d.n / slices {
+            let x = &x[(n * d.c_in + group * c_in + first) * d.in_plane()..][..channels * d.in_plane()];
+            let dy = &dy[(n * d.c_out + group * c_out) * plane..][..c_out * plane];
+            for positions in position_blocks(plane, rows) {
+                let dy = Matrix::new(&dy[positions.start..], c_out, positions.len(), plane);
+                let columns = input_tile(d, x, channels, positions, &mut tile);
+                matmul(&mut dw, rows, true, dy, columns.t());
+            }
+        }
+        dw
+    });
+    join_blocks(d, tasks, slices, channels)
+}
+
+/// The unfolded columns of `positions`, in `tile` unless the input holds them as they are.
+fn input_tile<'a, T: Element>(
+    d: &ConvDims,
+    x: &'a [T],
+    channels: usize,
+    positions: Range<usize>,
+    tile: &'a mut Vec<T>,
+) -> Matrix<'a, T> {
+    let width = positions.len();
+    if is_pointwise(d) {
+        return Matrix::new(&x[positions.start..], channels, width, d.in_plane());
+    }
+    let rows = channels * d.taps();
+    tile.resize(rows * width, T::zero());
+    unfold(d, x, channels, positions, tile);
+    Matrix::new(tile, rows, width, width)
+}
+
+/// Output positions in blocks whose tile of `rows` rows stays in cache, but wide enough for the matrix product. Without
+/// rows there is nothing to multiply.
+fn position_blocks(plane: usize, rows: usize) -> impl Iterator<Item = Range<usize>> {
+    let plane = if rows == 0 { 0 } else { plane };
+    let width = (TILE / rows.max(1)).next_multiple_of(16).clamp(64, plane.max(64));
+    (0..plane.div_ceil(width)).map(move |block| block * width..((block + 1) * width).min(plane))
+}
 
 /// Where a run of one tile row meets the input: columns `columns` of the tile read from `start` on, `step` apart; every
 /// other column of the row is padding.
@@ -13,7 +133,7 @@ struct Run {
 }
 
 /// Writes the tile of `x` (channels of one sample's group) for `positions`.
-pub(super) fn unfold<T: Element>(d: &ConvDims, x: &[T], channels: usize, positions: Range<usize>, tile: &mut [T]) {
+fn unfold<T: Element>(d: &ConvDims, x: &[T], channels: usize, positions: Range<usize>, tile: &mut [T]) {
     let width = positions.len();
     let mut rows = tile.chunks_exact_mut(width);
     for channel in x.chunks_exact(d.in_plane().max(1)).take(channels) {
@@ -35,7 +155,7 @@ pub(super) fn unfold<T: Element>(d: &ConvDims, x: &[T], channels: usize, positio
 }
 
 /// Adds the tile into `dx`, the transpose of [`unfold`].
-pub(super) fn fold<T: Element>(d: &ConvDims, tile: &[T], channels: usize, positions: Range<usize>, dx: &mut [T]) {
+fn fold<T: Element>(d: &ConvDims, tile: &[T], channels: usize, positions: Range<usize>, dx: &mut [T]) {
     let width = positions.len();
     let mut rows = tile.chunks_exact(width);
     for channel in dx.chunks_exact_mut(d.in_plane().max(1)).take(channels) {
