@@ -246,6 +246,26 @@ pub enum Error {
         /// The input's extent on that axis.
         extent: usize,
     },
+    /// Cubic interpolation is defined over two axes.
+    #[error("{op}: bicubic interpolation runs over two axes, not {axes}; use linear interpolation")]
+    BicubicAxes {
+        /// The operator.
+        op: &'static str,
+        /// The number of axes.
+        axes: usize,
+    },
+    /// An extent that cannot be split into equal parts.
+    #[error("{op}: {argument} (={value}) must be divisible by {divisor}")]
+    Indivisible {
+        /// The operator.
+        op: &'static str,
+        /// What is split.
+        argument: &'static str,
+        /// Its extent.
+        value: usize,
+        /// Into how many parts, or into parts of which extent.
+        divisor: usize,
+    },
     /// The geometry is larger than the machine's address space.
     #[error("{op}: the size of {what} overflows; use smaller extents")]
     Overflow {

@@ -13,6 +13,7 @@ mod cross_entropy;
 mod dropout;
 mod error;
 mod graph;
+mod interpolate;
 mod linear;
 mod linear_map;
 mod lp_pool;
@@ -23,12 +24,14 @@ mod operator;
 pub mod optim;
 mod pad;
 mod parallel;
+mod pixel_shuffle;
 mod planes;
 pub mod random;
 mod relu;
 mod simd;
 mod storage;
 mod strip;
+mod unfold;
 mod unpool;
 mod window;
 
@@ -44,6 +47,7 @@ pub use conv::{conv_transpose1d, conv_transpose2d, conv_transpose3d};
 pub use cross_entropy::{CrossEntropySpec, Reduction, cross_entropy};
 pub use dropout::dropout;
 pub use error::{Error, Result};
+pub use interpolate::{InterpolateMode, Resize, interpolate1d, interpolate2d, interpolate3d};
 pub use linear::linear;
 pub use lp_pool::{LpPoolSpec, lp_pool1d, lp_pool2d, lp_pool3d};
 pub use max_pool::{
@@ -52,5 +56,7 @@ pub use max_pool::{
 };
 pub use mode::{Draw, Mode};
 pub use pad::{PadMode, pad1d, pad2d, pad3d};
+pub use pixel_shuffle::{pixel_shuffle, pixel_unshuffle};
 pub use relu::relu;
+pub use unfold::{UnfoldSpec, fold2d, unfold2d};
 pub use unpool::{MaxUnpoolSpec, max_unpool1d, max_unpool2d, max_unpool3d};

@@ -41,8 +41,10 @@ impl Planes {
         product(op, "the input", lead)?;
         let output = [lead, inner].concat();
         let output_len = product(op, "the output", &output)?;
-        // A user may ask for an output of any size; this much no slice could hold, nor the tables of its windows.
-        if output_len > isize::MAX as usize / size_of::<[usize; 2]>() {
+        // A user may ask for an output of any size; this much no slice could hold, nor the tables of its windows, nor,
+        // where there is no sample, its strides.
+        let whole: Vec<usize> = output.iter().map(|&extent| extent.max(1)).collect();
+        if product(op, "the output", &whole)? > isize::MAX as usize / size_of::<[usize; 8]>() {
             return Err(Error::Overflow { op, what: "the output" });
         }
         Ok(Self {

@@ -61,9 +61,6 @@ impl PadMode {
                 sides.and_then(|p| p.checked_add(extents[i])).ok_or(Error::Overflow { op, what: "the output" })?;
         }
         let planes = Planes::new(op, lead, &extents, &inner)?;
-        if planes.output_len > isize::MAX as usize / size_of::<Option<usize>>() {
-            return Err(Error::Overflow { op, what: "the output" });
-        }
         let mut axes = [Axis::unit(), Axis::unit(), Axis::unit()];
         if !planes.is_empty() {
             for (i, axis) in axes[3 - D..].iter_mut().enumerate() {

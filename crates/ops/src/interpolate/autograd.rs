@@ -1,0 +1,28 @@
+//! Resampling as a linear map: which kernel is which.
+
+use super::cpu;
+use super::spec::InterpolateDims;
+use crate::linear_map::LinearMap;
+use crate::storage::Element;
+
+impl LinearMap for InterpolateDims {
+    fn op(&self) -> &'static str {
+        self.planes.op
+    }
+
+    fn input(&self) -> &[usize] {
+        &self.planes.input
+    }
+
+    fn output(&self) -> &[usize] {
+        &self.planes.output
+    }
+
+    fn map<T: Element>(&self, x: &[T]) -> Vec<T> {
+        cpu::forward(self, x)
+    }
+
+    fn transpose<T: Element>(&self, dy: &[T]) -> Vec<T> {
+        cpu::transpose(self, dy)
+    }
+}
