@@ -16,7 +16,7 @@ use taper_ops::{Axes, ConvSpec, Error, Padding, conv2d};
 /// assert_eq!(config.spec.stride, [2, 1]);
 /// assert!(!config.bias);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Conv2dConfig {
     /// Stride, padding, dilation and groups.
     pub spec: ConvSpec<2>,

@@ -42,8 +42,10 @@ pub use adaptive_pool::{
 };
 pub use avg_pool::{AvgPoolSpec, avg_pool1d, avg_pool2d, avg_pool3d};
 pub use axes::Axes;
-pub use conv::{ConvSpec, ConvTransposeSpec, Padding, conv1d, conv2d, conv2d_input_grad, conv2d_weight_grad, conv3d};
+pub use conv::{ConvSpec, ConvTransposeSpec, Padding, conv1d, conv2d, conv3d};
 pub use conv::{conv_transpose1d, conv_transpose2d, conv_transpose3d};
+pub use conv::{conv1d_input_grad, conv1d_weight_grad, conv2d_input_grad, conv2d_weight_grad};
+pub use conv::{conv3d_input_grad, conv3d_weight_grad};
 pub use cross_entropy::{CrossEntropySpec, Reduction, cross_entropy};
 pub use dropout::dropout;
 pub use error::{Error, Result};

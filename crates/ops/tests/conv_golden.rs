@@ -22,7 +22,8 @@ fn conv_spec<const D: usize>(case: &Case) -> Option<ConvSpec<D>> {
         Some(other) => panic!("{}: padding {other}", case.id),
         None => case.axes("padding")?.into(),
     };
-    Some(ConvSpec { stride: case.axes("stride")?, padding, dilation: case.axes("dilation")?, groups: groups(case)? })
+    let spec = ConvSpec::default().padding(padding).groups(groups(case)?);
+    Some(spec.stride(case.axes::<D>("stride")?).dilation(case.axes::<D>("dilation")?))
 }
 
 fn transpose_spec<const D: usize>(case: &Case) -> Option<ConvTransposeSpec<D>> {

@@ -6,6 +6,7 @@ use super::spec::ConvSpec;
 use crate::Result;
 use crate::error::expect_shape;
 use crate::operator::Apply;
+use crate::pad::pad;
 use candle_core::Tensor;
 
 /// One-dimensional convolution (cross-correlation, as every deep-learning library defines it).
@@ -13,7 +14,8 @@ use candle_core::Tensor;
 /// # Formula
 ///
 /// `y[n, o, i] = b[o] + Σ_{c, p} w[o, c, p] · x[n, g·C_in/G + c, i·s − p_before + p·d]`, where `g` is the group of output
-/// channel `o` and `x` is 0 outside its extent.
+/// channel `o` and outside its extent
+/// `x` is 0, or what [`ConvSpec::padding_mode`] says.
 ///
 /// # Shapes
 ///
@@ -52,7 +54,7 @@ pub fn conv1d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, spec: &ConvSpe
 /// # Formula
 ///
 /// `y[n, o, i, j] = b[o] + Σ_{c, p, q} w[o, c, p, q] · x[n, g·C_in/G + c, i·s_h − p_h + p·d_h, j·s_w − p_w + q·d_w]`,
-/// where `g` is the group of output channel `o` and `x` is 0 outside its extent.
+/// where `g` is the group of output channel `o` and outside its extent `x` is 0, or what [`ConvSpec::padding_mode`] says.
 ///
 /// # Shapes
 ///
@@ -67,7 +69,7 @@ pub fn conv1d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, spec: &ConvSpe
 /// # Errors
 ///
 /// Ranks, channels, groups or bias that do not belong together, a zero stride or dilation, a kernel larger than the
-/// padded input, sizes beyond the address space, dtypes other than bf16, f16, f32 and f64.
+/// padded input, a padding that its mode has no elements for, sizes beyond the address space, dtypes other than bf16, f16, f32 and f64.
 ///
 /// # Source
 ///
@@ -142,6 +144,9 @@ fn conv<const D: usize>(
         return Ok(conv(op, &x.unsqueeze(0)?, weight, bias, spec)?.squeeze(0)?);
     }
     let dims = spec.dims(op, x.dims(), weight.dims())?;
+    if let Some((sides, unpadded)) = spec.split_padding(op, weight.dims())? {
+        return conv(op, &pad(op, x, sides, spec.padding_mode)?, weight, bias, &unpadded);
+    }
     same_dtype(op, x, weight)?;
     Ok(match bias {
         None => Conv(dims).apply([x, weight])?,

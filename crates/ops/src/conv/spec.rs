@@ -1,37 +1,42 @@
 //! What a user says of a convolution, and the checked geometry that kernels get.
 
-use crate::{Axes, Error, Result};
+use crate::{Axes, Error, PadMode, Result};
 use candle_core::Shape;
 
 /// Stride, padding, dilation and groups of a convolution over `D` spatial axes.
 ///
 /// ```
-/// use taper_ops::{ConvSpec, Padding};
+/// use taper_ops::{ConvSpec, PadMode, Padding};
 ///
 /// let spec = ConvSpec::<2>::default().stride([2, 1]).padding([(1, 1), (0, 2)]).groups(4);
-/// let same = ConvSpec::<2>::default().padding(Padding::Same).dilation(2);
+/// let same = ConvSpec::<2>::default().padding(Padding::Same).padding_mode(PadMode::Reflect).dilation(2);
 /// # let _ = (spec, same);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ConvSpec<const D: usize> {
     /// Step between neighbouring windows, default 1.
     pub stride: [usize; D],
-    /// Zeros around the input, default none.
+    /// Padding around the input, default none.
     pub padding: Padding<D>,
+    /// What the padding holds, default zeros.
+    pub padding_mode: PadMode,
     /// Distance between neighbouring taps of the kernel, default 1.
     pub dilation: [usize; D],
     /// Number of independent groups the channels are split into, default 1.
     pub groups: usize,
 }
 
-/// Zeros put around the input of a convolution.
+/// Padding around the input of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Padding<const D: usize> {
     /// (before, after) for each axis.
     Explicit([(usize, usize); D]),
-    /// As many zeros as keep the extent, `dilation · (kernel_size − 1)` in all, the odd one after. Stride 1 only.
+    /// As much as keeps the extent, `dilation · (kernel_size − 1)` in all, the odd one after. Stride 1 only.
     Same,
 }
+
+/// (before, after) for each axis.
+type Sides<const D: usize> = [(usize, usize); D];
 
 impl<const D: usize> From<usize> for Padding<D> {
     fn from(both: usize) -> Self {
@@ -53,7 +58,7 @@ impl<const D: usize> From<[(usize, usize); D]> for Padding<D> {
 
 impl<const D: usize> Default for ConvSpec<D> {
     fn default() -> Self {
-        Self { stride: [1; D], padding: 0.into(), dilation: [1; D], groups: 1 }
+        Self { stride: [1; D], padding: 0.into(), padding_mode: PadMode::default(), dilation: [1; D], groups: 1 }
     }
 }
 
@@ -63,9 +68,14 @@ impl<const D: usize> ConvSpec<D> {
         Self { stride: stride.into().0, ..self }
     }
 
-    /// Sets the zeros around the input: one number, one an axis, (before, after) an axis, or [`Padding::Same`].
+    /// Sets the padding around the input: one number, one an axis, (before, after) an axis, or [`Padding::Same`].
     pub fn padding(self, padding: impl Into<Padding<D>>) -> Self {
         Self { padding: padding.into(), ..self }
+    }
+
+    /// Sets what the padding holds.
+    pub fn padding_mode(self, padding_mode: PadMode) -> Self {
+        Self { padding_mode, ..self }
     }
 
     /// Sets the distance between neighbouring taps of the kernel.
@@ -114,6 +124,16 @@ impl<const D: usize> ConvSpec<D> {
         Ok(dims)
     }
 
+    /// Where the padding is not of zeros: it, and the convolution of the input with it.
+    pub(super) fn split_padding(&self, op: &'static str, weight: &[usize]) -> Result<Option<(Sides<D>, Self)>> {
+        if self.padding_mode == PadMode::default() {
+            return Ok(None);
+        }
+        let (_, _, kernel) = split_weight::<D>(op, weight)?;
+        let sides = self.sides(op, span(op, kernel, self.dilation)?)?;
+        Ok(Some((sides, Self { padding: 0.into(), padding_mode: PadMode::default(), ..*self })))
+    }
+
     fn check_channels(
         &self,
         op: &'static str,
@@ -139,7 +159,7 @@ impl<const D: usize> ConvSpec<D> {
         Ok(())
     }
 
-    fn sides(&self, op: &'static str, span: [usize; D]) -> Result<[(usize, usize); D]> {
+    fn sides(&self, op: &'static str, span: [usize; D]) -> Result<Sides<D>> {
         match self.padding {
             Padding::Explicit(sides) => Ok(sides),
             Padding::Same if self.stride == [1; D] => Ok(span.map(|span| ((span - 1) / 2, (span - 1).div_ceil(2)))),
@@ -284,7 +304,7 @@ fn split_weight<const D: usize>(op: &'static str, shape: &[usize]) -> Result<(us
 }
 
 /// A shape as its two leading extents and `D` axes.
-fn split<const D: usize>(
+pub(super) fn split<const D: usize>(
     op: &'static str,
     argument: &'static str,
     expected: &'static str,

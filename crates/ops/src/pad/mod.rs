@@ -7,6 +7,7 @@ mod spec;
 pub use spec::PadMode;
 
 use crate::Result;
+use crate::linear_map::Transpose;
 use crate::operator::Apply;
 use autograd::Pad;
 use candle_core::Tensor;
@@ -136,4 +137,15 @@ pub(crate) fn pad<const D: usize>(
         PadMode::Reflect | PadMode::Replicate | PadMode::Circular => 0.,
     };
     Ok(Pad { dims, value }.apply([x])?)
+}
+
+/// The transpose of [`pad`] of a tensor of `shape`.
+pub(crate) fn pad_transpose<const D: usize>(
+    op: &'static str,
+    dy: &Tensor,
+    shape: &[usize],
+    padding: [(usize, usize); D],
+    mode: PadMode,
+) -> Result<Tensor> {
+    Ok(Transpose(Arc::new(mode.dims(op, shape, padding)?)).apply([dy])?)
 }
