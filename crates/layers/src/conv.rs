@@ -1,13 +1,13 @@
-//! Convolution layers.
+//! Convolution and transposed convolution layers over one, two and three axes.
 
 use crate::observe::{Cost, Observed};
 use crate::parameters::{fan_in_uniform, flag, tuple};
 use candle_core::{Module, Result, Tensor};
 use candle_nn::VarBuilder;
 use std::fmt::{Display, Formatter};
-use taper_ops::{Axes, ConvSpec, Error, Padding, conv2d};
+use taper_ops::{Axes, ConvSpec, Error, PadMode, Padding, conv1d, conv2d, conv3d};
 
-/// How a [`Conv2d`] convolves, and whether it adds a bias.
+/// How a [`Conv`] convolves, and whether it adds a bias.
 ///
 /// ```
 /// use taper_layers::Conv2dConfig;
@@ -17,32 +17,44 @@ use taper_ops::{Axes, ConvSpec, Error, Padding, conv2d};
 /// assert!(!config.bias);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Conv2dConfig {
+pub struct ConvConfig<const D: usize> {
     /// Stride, padding, dilation and groups.
-    pub spec: ConvSpec<2>,
+    pub spec: ConvSpec<D>,
     /// Whether there is a bias, default yes.
     pub bias: bool,
 }
 
-impl Default for Conv2dConfig {
+/// How a [`Conv1d`] convolves, and whether it adds a bias.
+pub type Conv1dConfig = ConvConfig<1>;
+/// How a [`Conv2d`] convolves, and whether it adds a bias.
+pub type Conv2dConfig = ConvConfig<2>;
+/// How a [`Conv3d`] convolves, and whether it adds a bias.
+pub type Conv3dConfig = ConvConfig<3>;
+
+impl<const D: usize> Default for ConvConfig<D> {
     fn default() -> Self {
         Self { spec: ConvSpec::default(), bias: true }
     }
 }
 
-impl Conv2dConfig {
+impl<const D: usize> ConvConfig<D> {
     /// Sets the step between neighbouring windows, default 1.
-    pub fn stride(self, stride: impl Into<Axes<2>>) -> Self {
+    pub fn stride(self, stride: impl Into<Axes<D>>) -> Self {
         Self { spec: self.spec.stride(stride), ..self }
     }
 
-    /// Sets the zeros around the input, default none.
-    pub fn padding(self, padding: impl Into<Padding<2>>) -> Self {
+    /// Sets the padding around the input, default none.
+    pub fn padding(self, padding: impl Into<Padding<D>>) -> Self {
         Self { spec: self.spec.padding(padding), ..self }
     }
 
+    /// Sets what the padding holds, default zeros.
+    pub fn padding_mode(self, padding_mode: PadMode) -> Self {
+        Self { spec: self.spec.padding_mode(padding_mode), ..self }
+    }
+
     /// Sets the distance between neighbouring taps of the kernel, default 1.
-    pub fn dilation(self, dilation: impl Into<Axes<2>>) -> Self {
+    pub fn dilation(self, dilation: impl Into<Axes<D>>) -> Self {
         Self { spec: self.spec.dilation(dilation), ..self }
     }
 
@@ -57,10 +69,37 @@ impl Conv2dConfig {
     }
 }
 
-/// Two-dimensional convolution with a learnt kernel: [`conv2d`].
+/// Convolution over `D` axes with a learnt kernel: [`conv1d`], [`conv2d`], [`conv3d`].
 ///
-/// Parameters `weight` `[out_channels, in_channels / groups, K_h, K_w]` and `bias` `[out_channels]`, both drawn from
-/// `U(−1/√f, 1/√f)` with `f = in_channels / groups · K_h · K_w`, as PyTorch does.
+/// Parameters `weight` `[out_channels, in_channels / groups, kernel…]` and `bias` `[out_channels]`, both drawn from
+/// `U(−1/√f, 1/√f)` with `f = in_channels / groups · ∏ kernel`, as PyTorch does.
+#[derive(Debug, Clone)]
+pub struct Conv<const D: usize> {
+    weight: Tensor,
+    bias: Option<Tensor>,
+    spec: ConvSpec<D>,
+    in_channels: usize,
+    out_channels: usize,
+    kernel_size: [usize; D],
+    path: String,
+}
+
+/// One-dimensional convolution with a learnt kernel: [`conv1d`]. See [`Conv`].
+///
+/// ```
+/// use candle_core::{DType, Device, Module, Tensor};
+/// use taper_layers::{Conv1d, Conv1dConfig, VarStore};
+///
+/// let store = VarStore::new(42, DType::F32, &Device::Cpu);
+/// let conv = Conv1d::new(3, 8, 5, Conv1dConfig::default().stride(2), store.builder().pp("conv1"))?;
+/// assert_eq!(conv.to_string(), "Conv1d(3, 8, kernel_size=(5,), stride=(2,))");
+/// let x = Tensor::zeros((2, 3, 11), DType::F32, &Device::Cpu)?;
+/// assert_eq!(conv.forward(&x)?.dims(), [2, 8, 4]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub type Conv1d = Conv<1>;
+
+/// Two-dimensional convolution with a learnt kernel: [`conv2d`]. See [`Conv`].
 ///
 /// ```
 /// use candle_core::{DType, Device, Module, Tensor};
@@ -73,41 +112,46 @@ impl Conv2dConfig {
 /// assert_eq!(conv.forward(&x)?.dims(), [2, 8, 7, 6]);
 /// # Ok::<(), candle_core::Error>(())
 /// ```
-#[derive(Debug, Clone)]
-pub struct Conv2d {
-    weight: Tensor,
-    bias: Option<Tensor>,
-    spec: ConvSpec<2>,
-    in_channels: usize,
-    out_channels: usize,
-    kernel_size: [usize; 2],
-    path: String,
-}
+pub type Conv2d = Conv<2>;
 
-impl Conv2d {
-    /// A convolution of `in_channels` into `out_channels` under a kernel of (height, width) `kernel_size`.
+/// Three-dimensional convolution with a learnt kernel: [`conv3d`]. See [`Conv`].
+///
+/// ```
+/// use candle_core::{DType, Device, Module, Tensor};
+/// use taper_layers::{Conv3d, Conv3dConfig, VarStore};
+///
+/// let store = VarStore::new(42, DType::F32, &Device::Cpu);
+/// let conv = Conv3d::new(3, 8, [1, 5, 3], Conv3dConfig::default(), store.builder().pp("conv1"))?;
+/// assert_eq!(conv.to_string(), "Conv3d(3, 8, kernel_size=(1, 5, 3), stride=(1, 1, 1))");
+/// let x = Tensor::zeros((2, 3, 4, 7, 6), DType::F32, &Device::Cpu)?;
+/// assert_eq!(conv.forward(&x)?.dims(), [2, 8, 4, 3, 4]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub type Conv3d = Conv<3>;
+
+impl<const D: usize> Conv<D> {
+    const NAME: &str = ["Conv", "Conv1d", "Conv2d", "Conv3d"][D];
+
+    /// A convolution of `in_channels` into `out_channels` under a kernel of `kernel_size`, an extent an axis.
     ///
     /// # Errors
     /// `kernel_size` or `groups` is 0, or `groups` does not divide both channel counts; or `vb` refuses the parameters.
     pub fn new(
         in_channels: usize,
         out_channels: usize,
-        kernel_size: impl Into<Axes<2>>,
-        config: Conv2dConfig,
+        kernel_size: impl Into<Axes<D>>,
+        config: ConvConfig<D>,
         vb: VarBuilder<'_>,
     ) -> Result<Self> {
-        let Conv2dConfig { spec, bias } = config;
+        let ConvConfig { spec, bias } = config;
         let Axes(kernel_size) = kernel_size.into();
-        let groups = spec.groups;
-        check(in_channels, out_channels, kernel_size, groups)?;
-        let [kh, kw] = kernel_size;
-        let init = fan_in_uniform(in_channels / groups * kh * kw);
-        let weight = vb.get_with_hints((out_channels, in_channels / groups, kh, kw), "weight", init)?;
-        let bias = if bias { Some(vb.get_with_hints(out_channels, "bias", init)?) } else { None };
+        check(Self::NAME, in_channels, out_channels, kernel_size, spec.groups)?;
+        let shape = [&[out_channels, in_channels / spec.groups], kernel_size.as_slice()].concat();
+        let (weight, bias) = parameters(shape, bias.then_some(out_channels), &vb)?;
         Ok(Self { weight, bias, spec, in_channels, out_channels, kernel_size, path: vb.prefix() })
     }
 
-    /// The kernel, `[out_channels, in_channels / groups, K_h, K_w]`.
+    /// The kernel, `[out_channels, in_channels / groups, kernel…]`.
     pub fn weight(&self) -> &Tensor {
         &self.weight
     }
@@ -118,13 +162,19 @@ impl Conv2d {
     }
 
     /// Stride, padding, dilation and groups.
-    pub fn spec(&self) -> &ConvSpec<2> {
+    pub fn spec(&self) -> &ConvSpec<D> {
         &self.spec
     }
 }
 
-fn check(in_channels: usize, out_channels: usize, kernel_size: [usize; 2], groups: usize) -> taper_ops::Result<()> {
-    let op = "Conv2d";
+/// Refuses sizes that no convolution has.
+pub(crate) fn check<const D: usize>(
+    op: &'static str,
+    in_channels: usize,
+    out_channels: usize,
+    kernel_size: [usize; D],
+    groups: usize,
+) -> taper_ops::Result<()> {
     if kernel_size.contains(&0) {
         return Err(Error::NotPositive { op, argument: "kernel_size", value: kernel_size.to_vec() });
     }
@@ -139,15 +189,39 @@ fn check(in_channels: usize, out_channels: usize, kernel_size: [usize; 2], group
     Ok(())
 }
 
-impl Module for Conv2d {
+/// A weight of `shape` and, with so many channels, a bias. PyTorch's fan-in is what follows the weight's first axis, also
+/// where that axis counts the inputs.
+pub(crate) fn parameters(
+    shape: Vec<usize>,
+    bias: Option<usize>,
+    vb: &VarBuilder<'_>,
+) -> Result<(Tensor, Option<Tensor>)> {
+    let init = fan_in_uniform(shape[1..].iter().product());
+    let weight = vb.get_with_hints(shape, "weight", init)?;
+    Ok((weight, bias.map(|channels| vb.get_with_hints(channels, "bias", init)).transpose()?))
+}
+
+impl Module for Conv<1> {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.report(x, conv1d(x, &self.weight, self.bias.as_ref(), &self.spec))
+    }
+}
+
+impl Module for Conv<2> {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         self.report(x, conv2d(x, &self.weight, self.bias.as_ref(), &self.spec))
     }
 }
 
-impl Observed for Conv2d {
+impl Module for Conv<3> {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.report(x, conv3d(x, &self.weight, self.bias.as_ref(), &self.spec))
+    }
+}
+
+impl<const D: usize> Observed for Conv<D> {
     fn kind(&self) -> &str {
-        "Conv2d"
+        Self::NAME
     }
 
     fn path(&self) -> &str {
@@ -163,28 +237,42 @@ impl Observed for Conv2d {
     }
 }
 
-impl Display for Conv2d {
+impl<const D: usize> Display for Conv<D> {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         let Self { in_channels, out_channels, spec, .. } = self;
-        write!(f, "Conv2d({in_channels}, {out_channels}, kernel_size={}", tuple(self.kernel_size))?;
+        write!(f, "{}({in_channels}, {out_channels}, kernel_size={}", Self::NAME, tuple(self.kernel_size))?;
         write!(f, ", stride={}", tuple(spec.stride))?;
         match spec.padding {
             Padding::Same => f.write_str(", padding=same")?,
-            Padding::Explicit([(0, 0), (0, 0)]) => {}
-            Padding::Explicit([(top, bottom), (left, right)]) if top == bottom && left == right => {
-                write!(f, ", padding={}", tuple([top, left]))?;
+            Padding::Explicit(sides) if sides.iter().all(|&(before, after)| before == after) => {
+                unless(f, "padding", sides.map(|(before, _)| before), 0)?;
             }
-            Padding::Explicit([vertical, horizontal]) => write!(f, ", padding=({vertical:?}, {horizontal:?})")?,
+            Padding::Explicit(sides) => write!(f, ", padding={}", tuple(sides))?,
         }
-        if spec.dilation != [1, 1] {
-            write!(f, ", dilation={}", tuple(spec.dilation))?;
-        }
+        unless(f, "dilation", spec.dilation, 1)?;
         if spec.groups != 1 {
             write!(f, ", groups={}", spec.groups)?;
         }
         if self.bias.is_none() {
             write!(f, ", bias={}", flag(false))?;
         }
+        match spec.padding_mode {
+            PadMode::Constant(0.) => {}
+            PadMode::Constant(value) => write!(f, ", padding_mode=constant({value:?})")?,
+            PadMode::Reflect => f.write_str(", padding_mode=reflect")?,
+            PadMode::Replicate => f.write_str(", padding_mode=replicate")?,
+            PadMode::Circular => f.write_str(", padding_mode=circular")?,
+        }
         f.write_str(")")
     }
+}
+
+/// `, name=(5, 3)` where not every axis has the default.
+pub(crate) fn unless<const D: usize>(
+    f: &mut Formatter<'_>,
+    name: &str,
+    axes: [usize; D],
+    default: usize,
+) -> std::fmt::Result {
+    if axes == [default; D] { Ok(()) } else { write!(f, ", {name}={}", tuple(axes)) }
 }

@@ -5,6 +5,7 @@
 
 mod activation;
 mod conv;
+mod conv_transpose;
 mod dropout;
 mod error;
 mod layer;
@@ -18,7 +19,11 @@ mod store;
 mod summary;
 
 pub use activation::ReLU;
-pub use conv::{Conv2d, Conv2dConfig};
+pub use conv::{Conv, Conv1d, Conv1dConfig, Conv2d, Conv2dConfig, Conv3d, Conv3dConfig, ConvConfig};
+pub use conv_transpose::{
+    ConvTranspose, ConvTranspose1d, ConvTranspose1dConfig, ConvTranspose2d, ConvTranspose2dConfig, ConvTranspose3d,
+    ConvTranspose3dConfig, ConvTransposeConfig,
+};
 pub use dropout::Dropout;
 pub use error::{Differences, Error, Result};
 pub use layer::{Eval, Layer, ModuleTLayer, Train};

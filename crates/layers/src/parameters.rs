@@ -8,9 +8,10 @@ pub(crate) fn fan_in_uniform(fan_in: usize) -> Init {
     Init::Uniform { lo: -bound, up: bound }
 }
 
-/// `(5, 3)`.
-pub(crate) fn tuple([first, second]: [usize; 2]) -> String {
-    format!("({first}, {second})")
+/// `(5, 3)`, and `(5,)` for a single entry.
+pub(crate) fn tuple<T: std::fmt::Debug, const D: usize>(entries: [T; D]) -> String {
+    let entries = entries.map(|entry| format!("{entry:?}"));
+    if D == 1 { format!("({},)", entries[0]) } else { format!("({})", entries.join(", ")) }
 }
 
 /// `True` or `False`.

@@ -19,6 +19,7 @@ use taper_ops::{
     conv2d_input_grad, conv2d_weight_grad, conv3d, conv3d_input_grad, conv3d_weight_grad, pad1d, pad2d, pad3d,
 };
 
+type Pad<const D: usize> = fn(&Tensor, [(usize, usize); D], PadMode) -> Result<Tensor>;
 type Gradient<const D: usize> = fn(&Tensor, &Tensor, [usize; D], &ConvSpec<D>) -> Result<Tensor>;
 
 /// The functions of one rank.
@@ -26,7 +27,7 @@ struct Ops<const D: usize> {
     conv: fn(&Tensor, &Tensor, Option<&Tensor>, &ConvSpec<D>) -> Result<Tensor>,
     input_grad: Gradient<D>,
     weight_grad: Gradient<D>,
-    pad: fn(&Tensor, [(usize, usize); D], PadMode) -> Result<Tensor>,
+    pad: Pad<D>,
 }
 
 const ONE: Ops<1> = Ops {
