@@ -11,12 +11,15 @@ mod error;
 mod layer;
 mod linear;
 mod observe;
+mod padding;
 mod parameters;
 mod pool;
 mod sequential;
 mod shape;
 mod store;
 mod summary;
+mod unfold;
+mod upsample;
 
 pub use activation::ReLU;
 pub use conv::{Conv, Conv1d, Conv1dConfig, Conv2d, Conv2dConfig, Conv3d, Conv3dConfig, ConvConfig};
@@ -29,8 +32,15 @@ pub use error::{Differences, Error, Result};
 pub use layer::{Eval, Layer, ModuleTLayer, Train};
 pub use linear::Linear;
 pub use observe::{Cost, LayerCall, observe};
+pub use padding::{
+    CircularPad, CircularPad1d, CircularPad2d, CircularPad3d, ConstantPad, ConstantPad1d, ConstantPad2d, ConstantPad3d,
+    ReflectionPad, ReflectionPad1d, ReflectionPad2d, ReflectionPad3d, ReplicationPad, ReplicationPad1d,
+    ReplicationPad2d, ReplicationPad3d, ZeroPad, ZeroPad1d, ZeroPad2d, ZeroPad3d,
+};
 pub use pool::{AvgPool2d, MaxPool2d};
 pub use sequential::Sequential;
 pub use shape::Flatten;
 pub use store::VarStore;
 pub use summary::{Summary, SummaryRow, summary};
+pub use unfold::{Fold, Unfold};
+pub use upsample::{PixelShuffle, PixelUnshuffle, Upsample, Upsample1d, Upsample2d, Upsample3d};

@@ -14,6 +14,11 @@ pub(crate) fn tuple<T: std::fmt::Debug, const D: usize>(entries: [T; D]) -> Stri
     if D == 1 { format!("({},)", entries[0]) } else { format!("({})", entries.join(", ")) }
 }
 
+/// `3` for equal numbers, else `(5, 3)`.
+pub(crate) fn number_or_tuple<const D: usize>(numbers: [usize; D]) -> String {
+    if numbers.iter().all(|number| *number == numbers[0]) { numbers[0].to_string() } else { tuple(numbers) }
+}
+
 /// `True` or `False`.
 pub(crate) fn flag(value: bool) -> &'static str {
     if value { "True" } else { "False" }

@@ -1,7 +1,7 @@
 //! Pooling layers.
 
 use crate::observe::Observed;
-use crate::parameters::{flag, tuple};
+use crate::parameters::{flag, number_or_tuple};
 use candle_core::{Module, Result, Tensor};
 use std::fmt::{Display, Formatter};
 use taper_ops::{AvgPoolSpec, Axes, MaxPoolSpec, avg_pool2d, max_pool2d};
@@ -118,9 +118,4 @@ impl Display for AvgPool2d {
             number_or_tuple(spec.padding)
         )
     }
-}
-
-/// `3` for equal numbers, else `(5, 3)`.
-fn number_or_tuple([first, second]: [usize; 2]) -> String {
-    if first == second { first.to_string() } else { tuple([first, second]) }
 }
