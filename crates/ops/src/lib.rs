@@ -12,7 +12,9 @@ mod conv;
 mod cross_entropy;
 mod dropout;
 mod error;
+mod fractional_pool;
 mod graph;
+mod grid;
 mod interpolate;
 mod linear;
 mod linear_map;
@@ -49,6 +51,10 @@ pub use conv::{conv3d_input_grad, conv3d_weight_grad};
 pub use cross_entropy::{CrossEntropySpec, Reduction, cross_entropy};
 pub use dropout::dropout;
 pub use error::{Error, Result};
+pub use fractional_pool::{
+    FractionalMaxPoolSpec, FractionalSize, RandomSamples, fractional_max_pool2d, fractional_max_pool2d_with_indices,
+    fractional_max_pool3d, fractional_max_pool3d_with_indices,
+};
 pub use interpolate::{InterpolateMode, Resize, interpolate1d, interpolate2d, interpolate3d};
 pub use linear::linear;
 pub use lp_pool::{LpPoolSpec, lp_pool1d, lp_pool2d, lp_pool3d};

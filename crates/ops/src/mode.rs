@@ -1,5 +1,7 @@
 //! Whether a network trains or is evaluated, and where its random draws come from.
 
+use crate::random::{counter, philox4x32};
+use crate::{Error, Result};
 use std::cell::Cell;
 
 /// How a forward pass runs: in evaluation nothing is random, in training every draw is a pure function of
@@ -62,5 +64,19 @@ impl Mode {
         let layer = next_layer.get();
         next_layer.set(layer.wrapping_add(1));
         Some(Draw { seed: *seed, step: *step, layer, first_sample: *first_sample })
+    }
+}
+
+impl Draw {
+    /// The index, in the whole batch, of the first of a tensor's `count` draws, of which a sample has `per_sample`.
+    pub(crate) fn first_index(&self, op: &'static str, per_sample: usize, count: usize) -> Result<u64> {
+        let first = self.first_sample.checked_mul(per_sample as u64);
+        let first = first.filter(|first| first.checked_add(count as u64).is_some());
+        first.ok_or(Error::Overflow { op, what: "the batch that first_sample counts in" })
+    }
+
+    /// The random word of one index.
+    pub(crate) fn word(&self, index: u64) -> u32 {
+        philox4x32(self.seed, counter(index / 4, self.step, self.layer))[(index % 4) as usize]
     }
 }

@@ -1,33 +1,38 @@
 //! Adaptive pooling on slices, a plane at a time. Windows differ in size, so each takes its elements by itself.
 
-use super::spec::{AdaptiveDims, Row};
+use super::spec::AdaptiveDims;
+use crate::grid::{Grid, Row};
 use crate::parallel;
 use crate::storage::Element;
 
 /// The maxima of all windows and their places: the first of equal elements, the last NaN.
-pub(super) fn maxima<T: Element>(dims: &AdaptiveDims, x: &[T]) -> (Vec<T>, Vec<i64>) {
-    let (planes, windows) = (&dims.planes, &dims.width().windows);
+pub(super) fn maxima<T: Element>(AdaptiveDims { planes, grid }: &AdaptiveDims, x: &[T]) -> (Vec<T>, Vec<i64>) {
     let mut y = vec![T::neg_infinity(); planes.output_len];
     let mut places = vec![0; planes.output_len];
-    parallel::for_each_pair(&mut y, &mut places, planes.plane_out, dims.work(), |plane, y, places| {
-        let x = &x[plane * planes.plane_in..][..planes.plane_in];
-        let rows = y.chunks_exact_mut(windows.len()).zip(places.chunks_exact_mut(windows.len()));
-        for (row, (y, places)) in dims.rows().zip(rows) {
-            for ((y, place), window) in y.iter_mut().zip(places).zip(windows) {
-                (*y, *place) = maximum(x, row.input_rows().map(|start| start + window.start..start + window.end));
-            }
-        }
+    parallel::for_each_pair(&mut y, &mut places, planes.plane_out, grid.work(), |plane, y, places| {
+        plane_maxima(grid, &x[plane * planes.plane_in..][..planes.plane_in], y, places);
     });
     (y, places)
 }
 
+/// The maxima of one plane and their places.
+pub(crate) fn plane_maxima<T: Element>(grid: &Grid, x: &[T], y: &mut [T], places: &mut [i64]) {
+    let windows = &grid.width().windows;
+    let rows = y.chunks_exact_mut(windows.len()).zip(places.chunks_exact_mut(windows.len()));
+    for (row, (y, places)) in grid.rows().zip(rows) {
+        for ((y, place), window) in y.iter_mut().zip(places).zip(windows) {
+            (*y, *place) = maximum(x, row.input_rows().map(|start| start + window.start..start + window.end));
+        }
+    }
+}
+
 /// The means of all windows.
-pub(super) fn means<T: Element>(dims: &AdaptiveDims, x: &[T]) -> Vec<T> {
-    let (planes, windows) = (&dims.planes, &dims.width().windows);
+pub(super) fn means<T: Element>(AdaptiveDims { planes, grid }: &AdaptiveDims, x: &[T]) -> Vec<T> {
+    let windows = &grid.width().windows;
     let mut y = vec![T::zero(); planes.output_len];
-    parallel::for_each_item(&mut y, planes.plane_out, dims.work(), |plane, y| {
+    parallel::for_each_item(&mut y, planes.plane_out, grid.work(), |plane, y| {
         let x = &x[plane * planes.plane_in..][..planes.plane_in];
-        for (row, y) in dims.rows().zip(y.chunks_exact_mut(windows.len())) {
+        for (row, y) in grid.rows().zip(y.chunks_exact_mut(windows.len())) {
             for (y, window) in y.iter_mut().zip(windows) {
                 for start in row.input_rows() {
                     x[start + window.start..start + window.end].iter().for_each(|&x| *y += x);
@@ -40,12 +45,12 @@ pub(super) fn means<T: Element>(dims: &AdaptiveDims, x: &[T]) -> Vec<T> {
 }
 
 /// `dy` over its count, added to every element of its window.
-pub(super) fn spread<T: Element>(dims: &AdaptiveDims, dy: &[T]) -> Vec<T> {
-    let (planes, windows) = (&dims.planes, &dims.width().windows);
+pub(super) fn spread<T: Element>(AdaptiveDims { planes, grid }: &AdaptiveDims, dy: &[T]) -> Vec<T> {
+    let windows = &grid.width().windows;
     let mut dx = vec![T::zero(); planes.input.iter().product()];
-    parallel::for_each_item(&mut dx, planes.plane_in, dims.work(), |plane, dx| {
+    parallel::for_each_item(&mut dx, planes.plane_in, grid.work(), |plane, dx| {
         let dy = &dy[plane * planes.plane_out..][..planes.plane_out];
-        for (row, dy) in dims.rows().zip(dy.chunks_exact(windows.len())) {
+        for (row, dy) in grid.rows().zip(dy.chunks_exact(windows.len())) {
             for (&dy, window) in dy.iter().zip(windows) {
                 let share = dy / count(&row, window.len());
                 for start in row.input_rows() {

@@ -7,6 +7,7 @@ mod autograd;
 mod cpu;
 mod spec;
 
+pub(crate) use cpu::plane_maxima;
 pub use spec::OutputSize;
 
 use crate::Result;

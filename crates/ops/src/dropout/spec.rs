@@ -22,12 +22,8 @@ impl Mask {
             return Err(Error::Probability { op, p });
         }
         // The first axis counts the samples; a scalar is one sample.
-        let per_sample = shape.dims().iter().skip(1).product::<usize>() as u64;
-        let first = draw
-            .first_sample
-            .checked_mul(per_sample)
-            .filter(|first| first.checked_add(shape.elem_count() as u64).is_some());
-        let first = first.ok_or(Error::Overflow { op, what: "the batch that first_sample counts in" })?;
+        let per_sample = shape.dims().iter().skip(1).product();
+        let first = draw.first_index(op, per_sample, shape.elem_count())?;
         let threshold = (p < 1.).then_some((p * 4_294_967_296.) as u32);
         Ok(Self { shape: shape.clone(), draw, first, threshold, scale: 1. / (1. - p) })
     }
