@@ -266,6 +266,12 @@ pub enum Error {
         /// Into how many parts, or into parts of which extent.
         divisor: usize,
     },
+    /// A derivative of higher order than an operator has.
+    #[error("{op}: only the first and second derivatives are implemented, not the third")]
+    DerivativeOrder {
+        /// The operator.
+        op: &'static str,
+    },
     /// The geometry is larger than the machine's address space.
     #[error("{op}: the size of {what} overflows; use smaller extents")]
     Overflow {

@@ -5,12 +5,14 @@
 //! folder, with the same file names in each: `mod.rs` (the public functions), `spec.rs` (geometry, the only shape
 //! checks), `autograd.rs` (which gradient, which kernel) and `cpu/` or `cpu.rs` (the arithmetic on slices).
 
+mod activation;
 mod adaptive_pool;
 mod avg_pool;
 mod axes;
 mod conv;
 mod cross_entropy;
 mod dropout;
+mod elementwise;
 mod error;
 mod fractional_pool;
 mod graph;
@@ -28,15 +30,20 @@ mod pad;
 mod parallel;
 mod pixel_shuffle;
 mod planes;
+mod prelu;
 pub mod random;
-mod relu;
 mod simd;
+mod softmax;
 mod storage;
 mod strip;
 mod unfold;
 mod unpool;
 mod window;
 
+pub use activation::{
+    celu, elu, gelu, gelu_tanh, glu, hardshrink, hardsigmoid, hardswish, hardtanh, leaky_relu, logsigmoid, mish, relu,
+    relu6, selu, sigmoid, silu, softplus, softshrink, softsign, tanh, tanhshrink, threshold,
+};
 pub use adaptive_pool::{
     OutputSize, adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d, adaptive_max_pool1d,
     adaptive_max_pool1d_with_indices, adaptive_max_pool2d, adaptive_max_pool2d_with_indices, adaptive_max_pool3d,
@@ -65,6 +72,7 @@ pub use max_pool::{
 pub use mode::{Draw, Mode};
 pub use pad::{PadMode, pad1d, pad2d, pad3d};
 pub use pixel_shuffle::{pixel_shuffle, pixel_unshuffle};
-pub use relu::relu;
+pub use prelu::prelu;
+pub use softmax::{log_softmax, softmax};
 pub use unfold::{UnfoldSpec, fold2d, unfold2d};
 pub use unpool::{MaxUnpoolSpec, max_unpool1d, max_unpool2d, max_unpool3d};

@@ -13,6 +13,9 @@ use std::borrow::Cow;
 
 /// What a kernel computes with.
 pub(crate) trait Element: WithDType + num_traits::Float + std::iter::Sum + std::fmt::Debug {
+    /// The complementary error function, `1 − erf(x)`, which std has not.
+    fn erfc(self) -> Self;
+
     /// The elements of a storage of this type, to write; candle offers only the reading half.
     fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]>;
 
@@ -24,6 +27,10 @@ pub(crate) trait Element: WithDType + num_traits::Float + std::iter::Sum + std::
 }
 
 impl Element for f32 {
+    fn erfc(self) -> Self {
+        libm::erfcf(self)
+    }
+
     fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
         match storage {
             CpuStorage::F32(data) => Some(data),
@@ -41,6 +48,10 @@ impl Element for f32 {
 }
 
 impl Element for f64 {
+    fn erfc(self) -> Self {
+        libm::erfc(self)
+    }
+
     fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
         match storage {
             CpuStorage::F64(data) => Some(data),

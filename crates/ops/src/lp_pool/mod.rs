@@ -10,7 +10,7 @@ use crate::Result;
 use crate::avg_pool::avg_pool;
 use crate::max_pool::max_pool;
 use crate::operator::Apply;
-use crate::relu::relu;
+use crate::relu;
 use autograd::Power;
 use candle_core::Tensor;
 
