@@ -298,6 +298,17 @@ pub(crate) fn expect_shape(
     Err(Error::Shape { op, argument, expected: expected.to_vec(), shape: tensor.dims().to_vec() })
 }
 
+/// Refuses a number that is not as `expected`.
+pub(crate) fn expect(
+    op: &'static str,
+    argument: &'static str,
+    expected: &'static str,
+    value: f64,
+    holds: bool,
+) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::Value { op, argument, expected, value }) }
+}
+
 impl From<Error> for candle_core::Error {
     fn from(error: Error) -> Self {
         match error {

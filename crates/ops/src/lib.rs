@@ -9,6 +9,7 @@ mod activation;
 mod adaptive_pool;
 mod avg_pool;
 mod axes;
+mod classes;
 mod conv;
 mod cross_entropy;
 mod dropout;
@@ -20,10 +21,12 @@ mod grid;
 mod interpolate;
 mod linear;
 mod linear_map;
+mod loss;
 mod lp_pool;
 mod matmul;
 mod max_pool;
 mod mode;
+mod nll_loss;
 mod operator;
 pub mod optim;
 mod pad;
@@ -32,6 +35,7 @@ mod pixel_shuffle;
 mod planes;
 mod prelu;
 pub mod random;
+mod reduction;
 mod simd;
 mod softmax;
 mod storage;
@@ -55,7 +59,7 @@ pub use conv::{ConvSpec, ConvTransposeSpec, Padding, conv1d, conv2d, conv3d};
 pub use conv::{conv_transpose1d, conv_transpose2d, conv_transpose3d};
 pub use conv::{conv1d_input_grad, conv1d_weight_grad, conv2d_input_grad, conv2d_weight_grad};
 pub use conv::{conv3d_input_grad, conv3d_weight_grad};
-pub use cross_entropy::{CrossEntropySpec, Reduction, cross_entropy};
+pub use cross_entropy::{CrossEntropySpec, cross_entropy};
 pub use dropout::dropout;
 pub use error::{Error, Result};
 pub use fractional_pool::{
@@ -64,15 +68,20 @@ pub use fractional_pool::{
 };
 pub use interpolate::{InterpolateMode, Resize, interpolate1d, interpolate2d, interpolate3d};
 pub use linear::linear;
+pub use loss::{
+    BinaryCrossEntropySpec, binary_cross_entropy_with_logits, huber_loss, kl_div, l1_loss, mse_loss, smooth_l1_loss,
+};
 pub use lp_pool::{LpPoolSpec, lp_pool1d, lp_pool2d, lp_pool3d};
 pub use max_pool::{
     MaxPoolSpec, max_pool1d, max_pool1d_with_indices, max_pool2d, max_pool2d_with_indices, max_pool3d,
     max_pool3d_with_indices,
 };
 pub use mode::{Draw, Mode};
+pub use nll_loss::{NllLossSpec, nll_loss};
 pub use pad::{PadMode, pad1d, pad2d, pad3d};
 pub use pixel_shuffle::{pixel_shuffle, pixel_unshuffle};
 pub use prelu::prelu;
+pub use reduction::Reduction;
 pub use softmax::{log_softmax, softmax};
 pub use unfold::{UnfoldSpec, fold2d, unfold2d};
 pub use unpool::{MaxUnpoolSpec, max_unpool1d, max_unpool2d, max_unpool3d};

@@ -503,3 +503,19 @@ fn refusals_name_the_values() {
     let message = "relu: dtype U32 is not supported, convert to one of bf16, f16, f32, f64 with `to_dtype`";
     assert_eq!(relu(&integers).unwrap_err().to_string(), message);
 }
+
+#[test]
+fn a_third_derivative_is_refused_unless_it_is_zero() {
+    let third = |f: Activation| {
+        // The function checked twice is a derivative already.
+        let derivative = |x: &[Tensor]| -> candle_core::Result<Tensor> {
+            let x = if x[0].track_op() { x[0].clone() } else { Var::from_tensor(&x[0])?.into_inner() };
+            let grads = f(&x)?.sum_all()?.backward()?;
+            Ok(grads.get(&x).unwrap().clone())
+        };
+        GradCheck::new("derivative").check_second_order(derivative, &[reals(&[3], 4)])
+    };
+    let message = "sigmoid: only the first and second derivatives are implemented, not the third";
+    assert!(third(sigmoid).unwrap().to_string().contains(message));
+    third(hardswish).unwrap().assert_passed();
+}

@@ -109,6 +109,7 @@ impl Call {
             Reduction::None => losses,
             Reduction::Sum => vec![losses.iter().sum()],
             Reduction::Mean => vec![losses.iter().sum::<f64>() / total],
+            Reduction::BatchMean => vec![losses.iter().sum::<f64>() / (self.classes.len() / inner) as f64],
         }
     }
 }
@@ -121,7 +122,8 @@ fn call() -> impl Strategy<Value = Call> {
     ];
     let number = prop_oneof![Just(0.), -8f64..8.];
     let smoothing = prop_oneof![Just(0.), Just(1.), 0f64..1.];
-    let reduction = prop_oneof![Just(Reduction::None), Just(Reduction::Sum), Just(Reduction::Mean)];
+    let reduction =
+        prop_oneof![Just(Reduction::None), Just(Reduction::Sum), Just(Reduction::Mean), Just(Reduction::BatchMean)];
     (shape, smoothing, reduction).prop_flat_map(move |(shape, smoothing, reduction)| {
         let elements: usize = shape.iter().product();
         let classes = shape[shape.len().min(2) - 1];
@@ -311,7 +313,7 @@ fn no_samples_have_a_sum_but_no_mean() {
     assert_eq!(values(&sum), [0.]);
     assert_eq!(sum.backward().unwrap().get(&logits).unwrap().dims(), [0, 3]);
     let message = "cross_entropy: the total weight of the targets must be other than zero for a mean \
-                   (are all of them ignored? use Reduction::Sum), got 0";
+                   (is all of it ignored? use Reduction::Sum), got 0";
     let refused = |result: Result<Tensor>| {
         let error = result.unwrap_err();
         assert!(matches!(error, Error::Value { argument: "the total weight of the targets", .. }));

@@ -1,9 +1,10 @@
 //! Activations whose pieces are polynomials.
 
 use super::cpu::piecewise::{Hardshrink, Hardsigmoid, Hardswish, Hardtanh, LeakyRelu, Relu, Softshrink, Threshold};
-use super::spec::{expect, finite, shrinks};
+use super::spec::{finite, shrinks};
 use crate::Result;
 use crate::elementwise::Map;
+use crate::error::expect;
 use candle_core::Tensor;
 
 /// The rectified linear unit, elementwise.

@@ -1,9 +1,10 @@
 //! Activations made of exponentials and quotients.
 
 use super::cpu::smooth::{Elu, Logsigmoid, Sigmoid, Softplus, Softsign, Tanh, Tanhshrink};
-use super::spec::{expect, finite};
+use super::spec::finite;
 use crate::Result;
 use crate::elementwise::Map;
+use crate::error::expect;
 use candle_core::Tensor;
 
 /// The logistic function σ.

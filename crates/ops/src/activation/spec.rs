@@ -1,17 +1,7 @@
 //! What an activation's numbers must be.
 
-use crate::{Error, Result};
-
-/// Refuses `value` where it is not as `expected`.
-pub(super) fn expect(
-    op: &'static str,
-    argument: &'static str,
-    expected: &'static str,
-    value: f64,
-    holds: bool,
-) -> Result<()> {
-    if holds { Ok(()) } else { Err(Error::Value { op, argument, expected, value }) }
-}
+use crate::Result;
+use crate::error::expect;
 
 /// Refuses a `value` that is infinite or NaN.
 pub(super) fn finite(op: &'static str, argument: &'static str, value: f64) -> Result<()> {

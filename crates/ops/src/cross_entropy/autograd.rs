@@ -84,7 +84,7 @@ impl Operator<2> for LogitsGrad {
     }
 
     fn shape(&self) -> Shape {
-        Shape::from(self.0.loss.dims.logits.as_slice())
+        Shape::from(self.0.loss.dims.shape.as_slice())
     }
 
     fn run<T: Element>(&self, [x, dy]: [&[T]; 2]) -> Result<Vec<T>> {
@@ -104,7 +104,7 @@ impl Operator<3> for LogitsGrad {
     }
 
     fn shape(&self) -> Shape {
-        Shape::from(self.0.loss.dims.logits.as_slice())
+        Shape::from(self.0.loss.dims.shape.as_slice())
     }
 
     fn run<T: Element>(&self, [x, target, dy]: [&[T]; 3]) -> Result<Vec<T>> {
@@ -124,7 +124,7 @@ impl Operator<2> for TargetGrad {
     }
 
     fn shape(&self) -> Shape {
-        Shape::from(self.0.loss.dims.logits.as_slice())
+        Shape::from(self.0.loss.dims.shape.as_slice())
     }
 
     fn run<T: Element>(&self, [x, dy]: [&[T]; 2]) -> Result<Vec<T>> {

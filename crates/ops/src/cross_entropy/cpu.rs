@@ -2,7 +2,8 @@
 //!
 //! Logarithms and sums are kept in float64, whatever the logits are: they cost nothing beside the exponentials.
 
-use super::spec::{Loss, Reduction, Target};
+use super::spec::{Loss, Target};
+use crate::Reduction;
 use crate::parallel::for_each_item;
 use crate::storage::Element;
 use std::ops::Range;
@@ -34,8 +35,7 @@ struct Position<'a, T> {
 
 impl<'a, T: Element> Position<'a, T> {
     fn new(loss: &'a Loss, target: Option<&'a [T]>, index: usize) -> Self {
-        let inner = loss.dims.inner;
-        Self { loss, index, first: index / inner * loss.dims.classes * inner + index % inner, target }
+        Self { loss, index, first: loss.dims.at(index, 0), target }
     }
 
     fn at(&self, class: usize) -> usize {
@@ -63,7 +63,7 @@ impl<'a, T: Element> Position<'a, T> {
             (Target::Probabilities, target) => target.map_or(0., |target| target[self.at(class)].to_f64()),
         };
         let smoothing = self.loss.label_smoothing;
-        self.loss.class_weight(class) * ((1. - smoothing) * target + smoothing / self.loss.dims.classes as f64)
+        self.loss.weight.of(class) * ((1. - smoothing) * target + smoothing / self.loss.dims.classes as f64)
     }
 }
 
@@ -100,7 +100,7 @@ pub(super) fn forward<T: Element>(loss: &Loss, x: &[T], target: Option<&[T]>, no
     });
     match loss.reduction {
         Reduction::None => losses.into_iter().map(T::from_f64).collect(),
-        Reduction::Sum | Reduction::Mean => {
+        Reduction::Sum | Reduction::Mean | Reduction::BatchMean => {
             vec![T::from_f64(losses.iter().fold(0., |sum, loss| sum + loss) / loss.divisor)]
         }
     }
@@ -135,7 +135,7 @@ pub(super) fn target_grad<T: Element>(loss: &Loss, x: &[T], dy: &[T], normaliser
         let dy = position_grad(loss, dy, position.index);
         for class in 0..loss.dims.classes {
             let at = position.at(class);
-            let share = loss.class_weight(class) * (1. - loss.label_smoothing);
+            let share = loss.weight.of(class) * (1. - loss.label_smoothing);
             dtarget[at - first] = T::from_f64(dy * share * normalisers[position.index].neg_log_p(x[at]));
         }
     })
@@ -165,7 +165,7 @@ fn for_each_position<T: Element>(
 fn position_grad<T: Element>(loss: &Loss, dy: &[T], position: usize) -> f64 {
     let dy = match loss.reduction {
         Reduction::None => dy[position],
-        Reduction::Sum | Reduction::Mean => dy[0],
+        Reduction::Sum | Reduction::Mean | Reduction::BatchMean => dy[0],
     };
     dy.to_f64() / loss.divisor
 }

@@ -5,7 +5,7 @@ mod cpu;
 mod second_order;
 mod spec;
 
-pub use spec::{CrossEntropySpec, Reduction};
+pub use spec::CrossEntropySpec;
 
 use crate::Result;
 use crate::operator::Apply;
@@ -23,14 +23,14 @@ use spec::{Loss, Target};
 /// - for class probabilities, `q[n, c] = w[c] · ((1 − ε) · target[n, c] + ε / C)`.
 ///
 /// A term with `q[n, c] = 0` is 0 even where the logarithm is −∞, so a logit of −∞ excludes a class (with class
-/// probabilities the reference gives NaN). [`Reduction`] says what becomes of the losses. The softmax is taken after its
+/// probabilities the reference gives NaN). [`Reduction`](crate::Reduction) says what becomes of the losses. The softmax is taken after its
 /// largest logit is subtracted, so large logits do not overflow.
 ///
 /// # Shapes
 ///
 /// `logits`: `[N, C]`, `[N, C, d₁, …]` or unbatched `[C]`; `target`: that shape without `C` for class indices (u8, u32,
 /// i64), the same shape for class probabilities (the dtype of the logits). The result: the shape of class indices with
-/// [`Reduction::None`], else a scalar.
+/// [`Reduction::None`](crate::Reduction::None), else a scalar.
 ///
 /// # Gradient
 ///

@@ -3,7 +3,8 @@
 //! With p the softmax, q the shares of the target (see the formula of [`cross_entropy`](crate::cross_entropy)), Q = Σ q and
 //! s = dloss / divisor, the gradients are `dlogits = s · (Q · p − q)` and `dtarget = −s · (1 − ε) · w · log p`.
 
-use super::spec::{Loss, Reduction, Target};
+use super::spec::{Loss, Target};
+use crate::Reduction;
 use candle_core::{Result, Tensor};
 
 /// The terms that the derivatives share, each of the logits' rank.
@@ -21,11 +22,11 @@ impl<'a> Terms<'a> {
         let log_p = shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(axis)?.log()?)?;
         let mut weight_shape = vec![1; x.rank()];
         weight_shape[axis] = loss.dims.classes;
-        let weight: Vec<f64> = (0..loss.dims.classes).map(|class| loss.class_weight(class)).collect();
+        let weight: Vec<f64> = (0..loss.dims.classes).map(|class| loss.weight.of(class)).collect();
         let weight = Tensor::from_vec(weight, weight_shape, x.device())?.to_dtype(x.dtype())?;
         let dy = match loss.reduction {
             Reduction::None => dy.unsqueeze(axis)?,
-            Reduction::Sum | Reduction::Mean => dy.clone(),
+            Reduction::Sum | Reduction::Mean | Reduction::BatchMean => dy.clone(),
         };
         Ok(Self { loss, log_p, weight, dy: (dy / loss.divisor)? })
     }
@@ -40,7 +41,7 @@ impl<'a> Terms<'a> {
         match target {
             Some(target) => smooth(target),
             None => {
-                let target = Tensor::from_vec(one_hot(loss), loss.dims.logits.as_slice(), self.log_p.device())?;
+                let target = Tensor::from_vec(one_hot(loss), loss.dims.shape.as_slice(), self.log_p.device())?;
                 let target = target.to_dtype(self.log_p.dtype())?;
                 smooth(&target)?.broadcast_mul(&target.sum_keepdim(loss.dims.class_axis)?)
             }
@@ -72,7 +73,7 @@ impl<'a> Terms<'a> {
     fn reduce(&self, terms: &Tensor) -> Result<Tensor> {
         let sum = match self.loss.reduction {
             Reduction::None => terms.sum(self.loss.dims.class_axis)?,
-            Reduction::Sum | Reduction::Mean => terms.sum_all()?,
+            Reduction::Sum | Reduction::Mean | Reduction::BatchMean => terms.sum_all()?,
         };
         sum / self.loss.divisor
     }
@@ -80,12 +81,11 @@ impl<'a> Terms<'a> {
 
 /// Class indices in the logits' shape: 1 at the class, 0 elsewhere and at ignored positions.
 fn one_hot(loss: &Loss) -> Vec<f64> {
-    let (classes, inner) = (loss.dims.classes, loss.dims.inner);
-    let mut out = vec![0.; loss.dims.positions() * classes];
+    let mut out = vec![0.; loss.dims.positions() * loss.dims.classes];
     if let Target::Classes(targets) = &loss.target {
         for (position, target) in targets.iter().enumerate() {
             if let Some(class) = target {
-                out[(position / inner * classes + class) * inner + position % inner] = 1.;
+                out[loss.dims.at(position, *class)] = 1.;
             }
         }
     }

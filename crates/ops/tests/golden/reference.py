@@ -20,7 +20,7 @@ class Vectors:
     def case(self, kwargs, call, grads=(), **inputs):
         """Records `call(**inputs)` and, for each input named in `grads`, its gradient."""
         name = f"{len(self.cases):04}"
-        inputs = {key: value.requires_grad_(key in grads) for key, value in inputs.items()}
+        inputs = {key: value.detach().clone().requires_grad_(key in grads) for key, value in inputs.items()}
         output = call(**inputs)
         tensors = {**inputs, "output": output}
         if grads:

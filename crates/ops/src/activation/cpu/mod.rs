@@ -5,7 +5,7 @@
 
 pub(super) mod gates;
 pub(super) mod piecewise;
-pub(super) mod smooth;
+pub(crate) mod smooth;
 
 /// An exponential, in simple operations.
 const EXP: usize = 16;

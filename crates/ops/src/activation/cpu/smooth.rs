@@ -6,7 +6,7 @@ use crate::storage::Element;
 
 /// 1 / (1 + exp(−x)).
 #[derive(Debug, Clone)]
-pub(in crate::activation) struct Sigmoid;
+pub(crate) struct Sigmoid;
 
 impl Unary for Sigmoid {
     const COST: usize = EXP;
@@ -152,7 +152,7 @@ fn softplus<T: Element>(x: T) -> T {
 
 /// log σ(x).
 #[derive(Debug, Clone)]
-pub(in crate::activation) struct Logsigmoid;
+pub(crate) struct Logsigmoid;
 
 impl Unary for Logsigmoid {
     const COST: usize = 2 * EXP;
