@@ -272,6 +272,16 @@ pub enum Error {
         /// The operator.
         op: &'static str,
     },
+    /// A mean and a variance need at least two values.
+    #[error("{op}: expected more than 1 value per {unit} to normalise by, got input of shape {shape:?}")]
+    TooFewValues {
+        /// The operator.
+        op: &'static str,
+        /// What the values are counted in.
+        unit: &'static str,
+        /// The input's shape.
+        shape: Vec<usize>,
+    },
     /// The geometry is larger than the machine's address space.
     #[error("{op}: the size of {what} overflows; use smaller extents")]
     Overflow {

@@ -21,12 +21,14 @@ mod grid;
 mod interpolate;
 mod linear;
 mod linear_map;
+mod local_response_norm;
 mod loss;
 mod lp_pool;
 mod matmul;
 mod max_pool;
 mod mode;
 mod nll_loss;
+mod norm;
 mod operator;
 pub mod optim;
 mod pad;
@@ -68,6 +70,7 @@ pub use fractional_pool::{
 };
 pub use interpolate::{InterpolateMode, Resize, interpolate1d, interpolate2d, interpolate3d};
 pub use linear::linear;
+pub use local_response_norm::local_response_norm;
 pub use loss::{
     BinaryCrossEntropySpec, binary_cross_entropy_with_logits, huber_loss, kl_div, l1_loss, mse_loss, smooth_l1_loss,
 };
@@ -78,6 +81,10 @@ pub use max_pool::{
 };
 pub use mode::{Draw, Mode};
 pub use nll_loss::{NllLossSpec, nll_loss};
+pub use norm::{
+    ChannelStatistics, batch_norm, batch_norm_eval, batch_norm_with_statistics, group_norm, instance_norm,
+    instance_norm_with_statistics, layer_norm, rms_norm,
+};
 pub use pad::{PadMode, pad1d, pad2d, pad3d};
 pub use pixel_shuffle::{pixel_shuffle, pixel_unshuffle};
 pub use prelu::prelu;

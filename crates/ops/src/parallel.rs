@@ -50,6 +50,20 @@ pub(crate) fn for_each_pair<A: Send, B: Send>(
     }
 }
 
+/// Like [`for_each_item`]; gives what `f` returns, in order.
+pub(crate) fn map_items<T: Send, R: Send>(
+    out: &mut [T],
+    item: usize,
+    cost: usize,
+    f: impl Fn(usize, &mut [T]) -> R + Sync,
+) -> Vec<R> {
+    if item == 0 || out.is_empty() {
+        return vec![];
+    }
+    let per_task = (GRAIN / cost.max(1)).max(1);
+    out.par_chunks_mut(item).with_min_len(per_task).enumerate().map(|(i, run)| f(i, run)).collect()
+}
+
 /// `f(0), …, f(count − 1)`, computed in parallel, in order.
 pub(crate) fn map<R: Send>(count: usize, f: impl Fn(usize) -> R + Sync + Send) -> Vec<R> {
     (0..count).into_par_iter().map(f).collect()

@@ -69,7 +69,7 @@ impl Element for f64 {
 }
 
 /// The dtypes that [`run`] takes, for error messages.
-const SUPPORTED: &str = "bf16, f16, f32, f64";
+pub(crate) const SUPPORTED: &str = "bf16, f16, f32, f64";
 
 /// The dtypes of [`Element`], for error messages.
 pub(crate) const UNROUNDED: &str = "f32, f64";
