@@ -24,6 +24,11 @@ pub(crate) trait LinearMap: Send + Sync + 'static {
     fn transpose<T: Element>(&self, dy: &[T]) -> Vec<T>;
 }
 
+/// y = A x, for the map A.
+pub(crate) fn apply(map: impl LinearMap, x: &Tensor) -> Result<Tensor> {
+    Ok(Map(Arc::new(map)).apply([x])?)
+}
+
 /// y = A x.
 pub(crate) struct Map<M>(pub(crate) Arc<M>);
 

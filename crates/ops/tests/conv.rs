@@ -349,3 +349,26 @@ fn refusals_name_the_values() {
     let error = conv2d_input_grad(&zeros(&[1, 4, 3, 4]), &zeros(&[4, 3, 3, 2]), [5, 6], &spec()).unwrap_err();
     assert_eq!(error.to_string(), "conv2d_input_grad: dy must have shape [1, 4, 3, 5], got [1, 4, 3, 4]");
 }
+
+/// A padded copy of the input would not fit any memory; what the windows meet is one element.
+#[test]
+fn huge_strides_and_dilations_cost_nothing() {
+    let huge = 1 << 28;
+    let far = ConvSpec::<2>::default().stride([3, huge]).padding(1);
+    let apart = ConvSpec::<2>::default().dilation([huge, 1]).padding([(huge, 0), (1, 1)]);
+    for dtype in [DType::F32, DType::F64] {
+        for (spec, groups) in [(far, 1), (far, 5), (apart, 1), (apart, 5)] {
+            let spec = spec.groups(groups);
+            let ones = |shape: &[usize]| Var::ones(shape, dtype, &Device::Cpu).unwrap();
+            let (x, w) = (ones(&[2, 20, 4, 3]), ones(&[10, 20 / groups, 2, 3]));
+            let y = conv2d(&x, &w, None, &spec).unwrap();
+            let grads = y.sum_all().unwrap().backward().unwrap();
+            let total = |tensor: &Tensor| support::layouts::values(tensor).iter().sum::<f64>();
+            // Each product of an element and a weight is counted once, in the output and in both gradients.
+            let products = total(&y);
+            assert!(products > 0.);
+            assert_eq!(total(grads.get(&x).unwrap()), products, "{spec:?}");
+            assert_eq!(total(grads.get(&w).unwrap()), products, "{spec:?}");
+        }
+    }
+}

@@ -1,8 +1,8 @@
-//! Which kernels pool: the gradients are those of maximum and average pooling, whatever their windows.
+//! Which kernels pool: the gradients are those of maximum pooling and of linear maps, whatever their windows.
 
 use super::cpu;
 use super::spec::AdaptiveDims;
-use crate::avg_pool::Means;
+use crate::linear_map::LinearMap;
 use crate::max_pool::Maxima;
 use crate::planes::Planes;
 use crate::storage::Element;
@@ -22,16 +22,24 @@ impl Maxima for AdaptiveDims {
     }
 }
 
-impl Means for AdaptiveDims {
-    fn planes(&self) -> &Planes {
-        &self.planes
+impl LinearMap for AdaptiveDims {
+    fn op(&self) -> &'static str {
+        self.planes.op
     }
 
-    fn means<T: Element>(&self, x: &[T]) -> Vec<T> {
+    fn input(&self) -> &[usize] {
+        &self.planes.input
+    }
+
+    fn output(&self) -> &[usize] {
+        &self.planes.output
+    }
+
+    fn map<T: Element>(&self, x: &[T]) -> Vec<T> {
         cpu::means(self, x)
     }
 
-    fn spread<T: Element>(&self, dy: &[T]) -> Vec<T> {
+    fn transpose<T: Element>(&self, dy: &[T]) -> Vec<T> {
         cpu::spread(self, dy)
     }
 }

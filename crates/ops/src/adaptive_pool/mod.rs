@@ -10,9 +10,8 @@ mod spec;
 pub(crate) use cpu::plane_maxima;
 pub use spec::OutputSize;
 
-use crate::Result;
-use crate::avg_pool::avg_pool;
 use crate::max_pool::{max_pool, max_pool_with_indices};
+use crate::{Result, linear_map};
 use candle_core::Tensor;
 
 /// The means of windows that divide each channel's axis into `output_size` parts.
@@ -53,7 +52,7 @@ use candle_core::Tensor;
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn adaptive_avg_pool1d(x: &Tensor, output_size: impl Into<OutputSize<1>>) -> Result<Tensor> {
-    avg_pool(output_size.into().dims("adaptive_avg_pool1d", x.dims())?, x)
+    linear_map::apply(output_size.into().dims("adaptive_avg_pool1d", x.dims())?, x)
 }
 
 /// The means of windows that divide each channel's plane into `output_size` parts.
@@ -95,7 +94,7 @@ pub fn adaptive_avg_pool1d(x: &Tensor, output_size: impl Into<OutputSize<1>>) ->
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn adaptive_avg_pool2d(x: &Tensor, output_size: impl Into<OutputSize<2>>) -> Result<Tensor> {
-    avg_pool(output_size.into().dims("adaptive_avg_pool2d", x.dims())?, x)
+    linear_map::apply(output_size.into().dims("adaptive_avg_pool2d", x.dims())?, x)
 }
 
 /// The means of windows that divide each channel's volume into `output_size` parts.
@@ -136,7 +135,7 @@ pub fn adaptive_avg_pool2d(x: &Tensor, output_size: impl Into<OutputSize<2>>) ->
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn adaptive_avg_pool3d(x: &Tensor, output_size: impl Into<OutputSize<3>>) -> Result<Tensor> {
-    avg_pool(output_size.into().dims("adaptive_avg_pool3d", x.dims())?, x)
+    linear_map::apply(output_size.into().dims("adaptive_avg_pool3d", x.dims())?, x)
 }
 
 /// The largest elements of windows that divide each channel's axis into `output_size` parts.

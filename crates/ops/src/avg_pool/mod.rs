@@ -4,10 +4,9 @@ mod autograd;
 mod cpu;
 mod spec;
 
-pub(crate) use autograd::{Means, avg_pool};
 pub use spec::AvgPoolSpec;
 
-use crate::Result;
+use crate::{Result, linear_map};
 use candle_core::Tensor;
 
 /// The mean of every window along the last axis of each channel.
@@ -50,7 +49,7 @@ use candle_core::Tensor;
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn avg_pool1d(x: &Tensor, spec: &AvgPoolSpec<1>) -> Result<Tensor> {
-    avg_pool(spec.dims("avg_pool1d", x.dims())?, x)
+    linear_map::apply(spec.dims("avg_pool1d", x.dims())?, x)
 }
 
 /// The mean of every window of each channel.
@@ -93,7 +92,7 @@ pub fn avg_pool1d(x: &Tensor, spec: &AvgPoolSpec<1>) -> Result<Tensor> {
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn avg_pool2d(x: &Tensor, spec: &AvgPoolSpec<2>) -> Result<Tensor> {
-    avg_pool(spec.dims("avg_pool2d", x.dims())?, x)
+    linear_map::apply(spec.dims("avg_pool2d", x.dims())?, x)
 }
 
 /// The mean of every window of each channel's volume.
@@ -136,5 +135,5 @@ pub fn avg_pool2d(x: &Tensor, spec: &AvgPoolSpec<2>) -> Result<Tensor> {
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn avg_pool3d(x: &Tensor, spec: &AvgPoolSpec<3>) -> Result<Tensor> {
-    avg_pool(spec.dims("avg_pool3d", x.dims())?, x)
+    linear_map::apply(spec.dims("avg_pool3d", x.dims())?, x)
 }

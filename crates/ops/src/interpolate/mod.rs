@@ -6,11 +6,8 @@ mod spec;
 
 pub use spec::{InterpolateMode, Resize};
 
-use crate::Result;
-use crate::linear_map::Map;
-use crate::operator::Apply;
+use crate::{Result, linear_map};
 use candle_core::Tensor;
-use std::sync::Arc;
 
 /// Resampling along the last axis.
 ///
@@ -141,5 +138,5 @@ pub fn interpolate3d(x: &Tensor, size: impl Into<Resize<3>>, mode: InterpolateMo
 }
 
 fn interpolate<const D: usize>(op: &'static str, x: &Tensor, size: Resize<D>, mode: InterpolateMode) -> Result<Tensor> {
-    Ok(Map(Arc::new(size.dims(op, x.dims(), mode)?)).apply([x])?)
+    linear_map::apply(size.dims(op, x.dims(), mode)?, x)
 }

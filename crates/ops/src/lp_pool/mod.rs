@@ -6,11 +6,9 @@ mod spec;
 
 pub use spec::LpPoolSpec;
 
-use crate::Result;
-use crate::avg_pool::avg_pool;
 use crate::max_pool::max_pool;
 use crate::operator::Apply;
-use crate::relu;
+use crate::{Result, linear_map, relu};
 use autograd::Power;
 use candle_core::Tensor;
 
@@ -170,7 +168,7 @@ fn lp_pool<const D: usize>(op: &'static str, x: &Tensor, spec: &LpPoolSpec<D>) -
     let windows = spec.averages().dims(op, x.dims())?;
     let powers =
         Power { op, shape: x.shape().clone(), coefficient: 1., exponent: p, flat_at_zero: false }.apply([x])?;
-    let means = avg_pool(windows, &powers)?;
+    let means = linear_map::apply(windows, &powers)?;
     let (shape, coefficient) = (means.shape().clone(), spec.window().powf(1. / p));
     Ok(Power { op, shape, coefficient, exponent: 1. / p, flat_at_zero: true }.apply([&means])?)
 }

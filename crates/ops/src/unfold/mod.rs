@@ -7,7 +7,7 @@ mod spec;
 pub use spec::UnfoldSpec;
 
 use crate::Result;
-use crate::linear_map::{Map, Transpose};
+use crate::linear_map::{self, Transpose};
 use crate::operator::Apply;
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ use std::sync::Arc;
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn unfold2d(x: &Tensor, spec: &UnfoldSpec) -> Result<Tensor> {
-    Ok(Map(Arc::new(spec.unfold_dims("unfold2d", x.dims())?)).apply([x])?)
+    linear_map::apply(spec.unfold_dims("unfold2d", x.dims())?, x)
 }
 
 /// Columns put back into an image, adding where windows overlap (col2im): the transpose of [`unfold2d`].

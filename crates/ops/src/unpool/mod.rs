@@ -6,12 +6,9 @@ mod spec;
 
 pub use spec::MaxUnpoolSpec;
 
-use crate::Result;
-use crate::linear_map::Map;
-use crate::operator::Apply;
+use crate::{Result, linear_map};
 use candle_core::Tensor;
 use spec::Unpooling;
-use std::sync::Arc;
 
 /// Puts the maxima of [`max_pool1d_with_indices`](crate::max_pool1d_with_indices) back where they lay; 0 elsewhere.
 ///
@@ -152,5 +149,5 @@ fn max_unpool<const D: usize>(
     spec: &MaxUnpoolSpec<D>,
 ) -> Result<Tensor> {
     let unpooling = Unpooling::new::<D>(spec.planes(op, x.dims())?, indices)?;
-    Ok(Map(Arc::new(unpooling)).apply([x])?)
+    linear_map::apply(unpooling, x)
 }

@@ -59,17 +59,19 @@ pub fn check<E: std::fmt::Display>(
     call: impl Fn(&Case, &HashMap<String, Tensor>) -> Result<Option<Vec<Tensor>>, E>,
     refused: impl Fn(&Case, &E),
 ) -> Count {
-    check_by(op, wanted, call, refused, |_, what, actual, expected, tolerance| close(what, actual, expected, tolerance))
+    check_by(op, wanted, call, refused, |_, _, what, actual, expected, tolerance| {
+        close(what, actual, expected, tolerance)
+    })
 }
 
 /// Like [`check`], with a comparison of one's own for where this crate differs from the reference on purpose: it gets the
-/// case, what is compared, the tensor, the reference's and the tolerance.
+/// case and its inputs, what is compared, the tensor, the reference's and the tolerance.
 pub fn check_by<E: std::fmt::Display>(
     op: &str,
     wanted: impl Fn(&Case) -> bool,
     call: impl Fn(&Case, &HashMap<String, Tensor>) -> Result<Option<Vec<Tensor>>, E>,
     refused: impl Fn(&Case, &E),
-    compare: impl Fn(&Case, &str, &Tensor, &Tensor, f64),
+    compare: impl Fn(&Case, &HashMap<String, Tensor>, &str, &Tensor, &Tensor, f64),
 ) -> Count {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{op}.safetensors"));
     let bytes = std::fs::read(&path).unwrap();
@@ -93,7 +95,7 @@ pub fn check_by<E: std::fmt::Display>(
                 (None, Ok(None)) => panic!("{op} {}: not expressed: {}", case.id, case.kwargs),
                 (None, Err(error)) => panic!("{op} {}: {error}: {}", case.id, case.kwargs),
                 (None, Ok(Some(outputs))) => {
-                    let compare = |what: &str, a: &Tensor, b: &Tensor| compare(&case, what, a, b, tolerance);
+                    let compare = |what: &str, a: &Tensor, b: &Tensor| compare(&case, &inputs, what, a, b, tolerance);
                     hold(op, &case, &tensors, &inputs, &outputs, compare);
                 }
             }

@@ -26,6 +26,22 @@ struct Correlation {
     weights: Vec<Vec<f32>>,
 }
 
+/// The correlations that together make a whole output, for every sample and group.
+struct Pass<'a> {
+    d: &'a ConvDims,
+    /// The padded copy of one sample's group.
+    image: Image,
+    correlations: Vec<Correlation>,
+    /// Channels a group that are read.
+    from: usize,
+    /// Channels a group that are written.
+    to: usize,
+    /// Channels that one task writes.
+    block: usize,
+    /// Elements of one channel of the output.
+    plane: usize,
+}
+
 /// One line of the output: positions `from..from + len`, written from `to` on.
 struct Line {
     from: usize,
@@ -37,15 +53,16 @@ struct Line {
 pub(super) fn forward(tier: Tier, d: &ConvDims, x: &[f32], w: &[f32], b: Option<&[f32]>) -> Vec<f32> {
     let image = strided_image(d);
     let k = d.c_in_group() * d.taps();
-    let channels = channel_block(d, d.c_out_group());
+    let block = channel_block(d, d.c_out_group());
     let correlation = Correlation {
         rows: correlated_rows(d, &image),
         lines: lines(&image, d.output, d.output, [1; 3], [0; 3]),
         step: 1,
         positions: positions(&image, d.output),
-        weights: pack(tier, d.c_out, channels, k, |channel, row| w[channel * k + row]),
+        weights: pack(tier, d.c_out, block, k, |channel, row| w[channel * k + row]),
     };
-    run(tier, d, [d.c_in_group(), d.c_out_group()], channels, &image, x, &[correlation], d.out_plane(), b)
+    let (from, to, plane) = (d.c_in_group(), d.c_out_group(), d.out_plane());
+    Pass { d, image, correlations: vec![correlation], from, to, block, plane }.run(tier, x, b)
 }
 
 /// dx from dy and w, + b: for each phase of the stride a convolution with the taps that reach it.
@@ -63,7 +80,7 @@ pub(super) fn input_grad(tier: Tier, d: &ConvDims, dy: &[f32], w: &[f32], b: Opt
         image.len[axis] = (before[axis] + end) as usize;
     }
     let (c_in, taps) = (d.c_in_group(), d.taps());
-    let channels = channel_block(d, c_in);
+    let block = channel_block(d, c_in);
     let correlation = |phase: [usize; 3]| {
         let mut reached = Vec::new();
         for z in &axes[0][phase[0]] {
@@ -87,15 +104,15 @@ pub(super) fn input_grad(tier: Tier, d: &ConvDims, dy: &[f32], w: &[f32], b: Opt
             lines: lines(&image, extent, d.input, d.stride, phase),
             step: d.stride[2],
             positions: positions(&image, extent),
-            weights: pack(tier, d.c_in, channels, d.c_out_group() * reached.len(), weight),
+            weights: pack(tier, d.c_in, block, d.c_out_group() * reached.len(), weight),
         }
     };
     let phases = (0..d.stride.iter().product()).map(|phase: usize| {
         [phase / (d.stride[1] * d.stride[2]), phase / d.stride[2] % d.stride[1], phase % d.stride[2]]
     });
     let inside = phases.filter(|phase| (0..3).all(|axis| phase[axis] < d.input[axis]));
-    let correlations: Vec<_> = inside.map(correlation).collect();
-    run(tier, d, [d.c_out_group(), c_in], channels, &image, dy, &correlations, d.in_plane(), b)
+    let correlations = inside.map(correlation).collect();
+    Pass { d, image, correlations, from: d.c_out_group(), to: c_in, block, plane: d.in_plane() }.run(tier, dy, b)
 }
 
 /// Whether a group has input channels for a vector of every tier.
@@ -154,55 +171,37 @@ pub(super) fn weight_grad(tier: Tier, d: &ConvDims, x: &[f32], dy: &[f32]) -> Ve
     join_blocks(d, parts, slices, channels)
 }
 
-/// The sums of `correlations` over each (sample, group) of `x`, with `from` channels a group in and `to` out.
-#[allow(clippy::too_many_arguments, reason = "the two directions share nothing but this loop")]
-fn run(
-    tier: Tier,
-    d: &ConvDims,
-    [from, to]: [usize; 2],
-    channels: usize,
-    image: &Image,
-    x: &[f32],
-    correlations: &[Correlation],
-    plane: usize,
-    b: Option<&[f32]>,
-) -> Vec<f32> {
-    let blocks = to.checked_div(channels).unwrap_or(0);
-    let x_plane: usize = image.extent.iter().product();
-    let mut y = vec![0.; d.n * d.groups * to * plane];
-    let cost = (channels * plane).saturating_mul(from * d.taps());
-    let runs: Vec<_> = column_runs(tier, channels).collect();
-    parallel::for_each_item(&mut y, channels * plane, cost, |task, y| {
-        let (pair, block) = (task / blocks, task % blocks);
-        let mut padded = Vec::new();
-        image.fill(&x[pair * from * x_plane..][..from * x_plane], &mut padded);
-        let mut sums = vec![0.; runs.iter().map(|run| run.len()).max().unwrap_or(0) * STRIP + SLACK];
-        let first = (pair % d.groups * blocks + block) * channels;
-        let packed = (pair % d.groups * blocks + block) * runs.len();
-        for correlation in correlations {
-            for start in (0..correlation.positions).step_by(STRIP) {
-                let len = STRIP.min(correlation.positions - start);
-                for (i, run) in runs.iter().enumerate() {
-                    let strip = Strip {
-                        a: &padded[start..],
-                        rows: &correlation.rows,
-                        b: &correlation.weights[packed + i],
-                        columns: run.len(),
-                        out: &mut sums,
-                        pitch: STRIP,
-                        len,
-                        accumulate: false,
-                    };
-                    strip.run(tier);
-                    for (channel, sums) in run.clone().zip(sums.chunks_exact(STRIP)) {
-                        let bias = b.map_or(0., |b| b[first + channel]);
-                        correlation.write(start, &sums[..len], bias, &mut y[channel * plane..][..plane]);
+impl Pass<'_> {
+    /// The output for the samples of `x`, plus `b`.
+    fn run(&self, tier: Tier, x: &[f32], b: Option<&[f32]>) -> Vec<f32> {
+        let Self { d, image, correlations, from, to, block, plane } = self;
+        let blocks = to.checked_div(*block).unwrap_or(0);
+        let x_plane: usize = image.extent.iter().product();
+        let mut y = vec![0.; d.n * d.groups * to * plane];
+        let cost = (block * plane).saturating_mul(from * d.taps());
+        let runs: Vec<_> = column_runs(tier, *block).collect();
+        parallel::for_each_item(&mut y, block * plane, cost, |task, y| {
+            let (pair, of_group) = (task / blocks, task / blocks % d.groups * blocks + task % blocks);
+            let mut padded = Vec::new();
+            image.fill(&x[pair * from * x_plane..][..from * x_plane], &mut padded);
+            let mut sums = vec![0.; runs.iter().map(|run| run.len()).max().unwrap_or(0) * STRIP + SLACK];
+            for correlation in correlations {
+                for start in (0..correlation.positions).step_by(STRIP) {
+                    let len = STRIP.min(correlation.positions - start);
+                    for (run, weights) in runs.iter().zip(&correlation.weights[of_group * runs.len()..]) {
+                        let (a, rows, columns) = (&padded[start..], &correlation.rows, run.len());
+                        let out = &mut sums;
+                        Strip { a, rows, b: weights, columns, out, pitch: STRIP, len, accumulate: false }.run(tier);
+                        for (channel, sums) in run.clone().zip(sums.chunks_exact(STRIP)) {
+                            let bias = b.map_or(0., |b| b[of_group * block + channel]);
+                            correlation.write(start, &sums[..len], bias, &mut y[channel * plane..][..*plane]);
+                        }
                     }
                 }
             }
-        }
-    });
-    y
+        });
+        y
+    }
 }
 
 impl Correlation {

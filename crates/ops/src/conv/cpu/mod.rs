@@ -2,9 +2,10 @@
 //!
 //! | algorithm | what it multiplies | where |
 //! |---|---|---|
-//! | `direct` | vectors along a padded image, scalars of the weight | float32, sums of [`LONG`] terms or more, not pointwise |
-//! | `dots` | vectors along an image and along dy | float32, weight gradient of groups of few channels: depthwise |
-//! | `unfold` | a matrix of unfolded positions, by a packed product | all else |
+//! | `direct` | vectors along a padded image, scalars of the weight | float32, output and input gradient: sums of [`LONG`] terms or more, or groups |
+//! | `direct` | vectors along the input channels, scalars of dy | float32, weight gradient: a vector of input channels a group |
+//! | `dots` | vectors along a padded image and along dy | float32, weight gradient: groups of fewer channels, depthwise |
+//! | `unfold` | a matrix of unfolded positions, by a packed product | all else: float64, 1×1 kernels, padding far larger than the image |
 //!
 //! The choice follows from the geometry and the element type alone. Work is cut by geometry too and no two tasks add into
 //! one element, so the bits do not depend on the number of threads.
@@ -50,10 +51,10 @@ pub(super) fn input_grad<T: Element>(d: &ConvDims, dy: &[T], w: &[T], b: Option<
 /// dw from x and dy. The batch is cut into slices by geometry alone; their sums are added in a fixed tree.
 pub(super) fn weight_grad<T: Element>(d: &ConvDims, x: &[T], dy: &[T]) -> Vec<T> {
     match (T::as_f32(x), T::as_f32(dy)) {
-        (Some(x), Some(dy)) if direct::fills_vectors(d) && !is_pointwise(d) => {
+        (Some(x), Some(dy)) if copies_little(d) && direct::fills_vectors(d) && !is_pointwise(d) => {
             T::from_f32(direct::weight_grad(Tier::best(), d, x, dy))
         }
-        (Some(x), Some(dy)) if d.groups > 1 && !direct::fills_vectors(d) => {
+        (Some(x), Some(dy)) if copies_little(d) && d.groups > 1 && !direct::fills_vectors(d) => {
             T::from_f32(dots::weight_grad(Tier::best(), d, x, dy))
         }
         _ => unfold::weight_grad(d, x, dy),
@@ -63,7 +64,18 @@ pub(super) fn weight_grad<T: Element>(d: &ConvDims, x: &[T], dy: &[T]) -> Vec<T>
 /// Whether `direct` is the faster algorithm for sums over `channels` channels; small groups leave a packed product nothing
 /// to pack.
 fn reads_in_place(d: &ConvDims, channels: usize) -> bool {
-    !is_pointwise(d) && (d.groups > 1 || channels * d.taps() >= LONG)
+    copies_little(d) && !is_pointwise(d) && (d.groups > 1 || channels * d.taps() >= LONG)
+}
+
+/// Whether a padded copy of an image, a phase of the stride after the other, is not far larger than input and output: a
+/// stride or a dilation beyond the input may ask for more than any memory holds, of which the windows meet a few elements.
+fn copies_little(d: &ConvDims) -> bool {
+    let extent = |axis: usize| {
+        let reach = (d.kernel[axis] - 1) * d.dilation[axis];
+        d.stride[axis].saturating_mul(d.output[axis].saturating_add(reach / d.stride[axis]))
+    };
+    let copied = (0..3).map(extent).fold(1, usize::saturating_mul);
+    copied <= (d.in_plane() + d.out_plane()).saturating_mul(4)
 }
 
 /// A 1×1 kernel that reads every element in place: the input is its own unfolding.
@@ -101,7 +113,7 @@ fn channel_block(d: &ConvDims, channels: usize) -> usize {
     if pairs >= FEW || channels < 2 {
         return channels;
     }
-    // Each task unfolds its input again, so a task has at least 16 channels to spread that over.
+    // Each task copies its input again, so a task has at least 16 channels to spread that over.
     largest_divisor(channels, channels.div_ceil(FEW / pairs.max(1)).max(16))
 }
 
