@@ -1,4 +1,4 @@
-//! Pooling, dropout, activation, linear layer and loss: forward and forward + backward, taper against candle where candle
+//! Pooling, dropout, activation, normalisation, linear layer and loss: forward and forward + backward, taper against candle where candle
 //! has the operator.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark fails by panicking")]
@@ -9,7 +9,8 @@ use std::time::Duration;
 // For its allocator.
 use taper_benches as _;
 use taper_ops::{
-    AvgPoolSpec, CrossEntropySpec, MaxPoolSpec, Mode, avg_pool2d, cross_entropy, dropout, linear, max_pool2d, relu,
+    AvgPoolSpec, CrossEntropySpec, MaxPoolSpec, Mode, avg_pool2d, batch_norm, cross_entropy, dropout, gelu, linear,
+    max_pool2d, relu,
 };
 
 /// Times `f` on `x` alone, and with the gradient of `x`.
@@ -44,6 +45,8 @@ fn elementwise(criterion: &mut Criterion) {
     both(criterion, "dropout on 64x32x28x28", "candle", &x, |x| candle_nn::ops::dropout(x, 0.5));
     both(criterion, "relu on 64x32x28x28", "taper", &x, |x| Ok(relu(x)?));
     both(criterion, "relu on 64x32x28x28", "candle", &x, Tensor::relu);
+    both(criterion, "gelu on 64x32x28x28", "taper", &x, |x| Ok(gelu(x)?));
+    both(criterion, "gelu on 64x32x28x28", "candle", &x, Tensor::gelu_erf);
 }
 
 fn heads(criterion: &mut Criterion) {
@@ -57,5 +60,10 @@ fn heads(criterion: &mut Criterion) {
     both(criterion, "cross_entropy 256x1000", "candle", &logits, |x| candle_nn::loss::cross_entropy(x, &targets));
 }
 
-criterion_group!(benches, pooling, elementwise, heads);
+fn normalisation(criterion: &mut Criterion) {
+    let (x, weight, bias) = (random(&[32, 64, 56, 56]), random(&[64]), random(&[64]));
+    both(criterion, "batch_norm on 32x64x56x56", "taper", &x, |x| Ok(batch_norm(x, Some(&weight), Some(&bias), 1e-5)?));
+}
+
+criterion_group!(benches, pooling, elementwise, normalisation, heads);
 criterion_main!(benches);

@@ -1,4 +1,4 @@
-"""Times PyTorch's convolution layers on the CPU, for the tables in benches/README.md.
+"""Times PyTorch's convolution layers and batch norm on the CPU, for the tables in benches/README.md.
 
     pip install torch
     python3 benches/peers/torch_layers.py [--threads 2]
@@ -37,30 +37,38 @@ def median_ms(f, repeats=15, warmup=3):
     return statistics.median(times)
 
 
+def times(f, arguments):
+    """Forward, and forward + backward of every argument."""
+    cotangent = torch.ones_like(f(*arguments))
+    with torch.no_grad():
+        forward = median_ms(lambda: f(*arguments))
+    both = median_ms(lambda: torch.autograd.grad(f(*arguments), arguments, cotangent))
+    return f"{forward:8.2f}{both:8.2f}"
+
+
+def random(layout, *shape):
+    return torch.randn(*shape).to(memory_format=layout).requires_grad_()
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--threads", type=int, default=2)
     torch.set_num_threads(parser.parse_args().threads)
     print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads")
     print(f"{'layer':<12}{'NCHW':>8}{'+ bwd':>8}{'NHWC':>8}{'+ bwd':>8}")
+    layouts = (torch.contiguous_format, torch.channels_last)
     for name, n, c_in, extent, c_out, kernel, stride, padding, groups in LAYERS:
         row = f"{name:<12}"
-        for layout in (torch.contiguous_format, torch.channels_last):
-            x = torch.randn(n, c_in, extent, extent).to(memory_format=layout).requires_grad_()
-            w = torch.randn(c_out, c_in // groups, kernel, kernel).to(memory_format=layout).requires_grad_()
-
-            def forward():
-                return torch.nn.functional.conv2d(x, w, None, stride, padding, 1, groups)
-
-            cotangent = torch.ones_like(forward())
-
-            def both():
-                torch.autograd.grad(forward(), (x, w), cotangent)
-
-            with torch.no_grad():
-                row += f"{median_ms(forward):8.2f}"
-            row += f"{median_ms(both):8.2f}"
+        for layout in layouts:
+            x = random(layout, n, c_in, extent, extent)
+            w = random(layout, c_out, c_in // groups, kernel, kernel)
+            row += times(lambda x, w: torch.nn.functional.conv2d(x, w, None, stride, padding, 1, groups), (x, w))
         print(row, flush=True)
+    row = f"{'batch_norm':<12}"
+    for layout in layouts:
+        arguments = (random(layout, 32, 64, 56, 56), torch.ones(64, requires_grad=True), torch.zeros(64, requires_grad=True))
+        row += times(lambda x, w, b: torch.nn.functional.batch_norm(x, None, None, w, b, training=True), arguments)
+    print(row, flush=True)
 
 
 if __name__ == "__main__":
