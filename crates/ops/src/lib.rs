@@ -12,6 +12,7 @@ mod axes;
 mod classes;
 mod conv;
 mod cross_entropy;
+mod drop_block;
 mod dropout;
 mod elementwise;
 mod error;
@@ -62,7 +63,8 @@ pub use conv::{conv_transpose1d, conv_transpose2d, conv_transpose3d};
 pub use conv::{conv1d_input_grad, conv1d_weight_grad, conv2d_input_grad, conv2d_weight_grad};
 pub use conv::{conv3d_input_grad, conv3d_weight_grad};
 pub use cross_entropy::{CrossEntropySpec, cross_entropy};
-pub use dropout::dropout;
+pub use drop_block::drop_block2d;
+pub use dropout::{alpha_dropout, drop_path, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout};
 pub use error::{Error, Result};
 pub use fractional_pool::{
     FractionalMaxPoolSpec, FractionalSize, RandomSamples, fractional_max_pool2d, fractional_max_pool2d_with_indices,

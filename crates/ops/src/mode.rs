@@ -79,4 +79,9 @@ impl Draw {
     pub(crate) fn word(&self, index: u64) -> u32 {
         philox4x32(self.seed, counter(index / 4, self.step, self.layer))[(index % 4) as usize]
     }
+    /// The random words of all indices from `first` on.
+    pub(crate) fn words(self, first: u64) -> impl Iterator<Item = u32> {
+        let block = move |block| philox4x32(self.seed, counter(block, self.step, self.layer));
+        (first / 4..).flat_map(block).skip((first % 4) as usize)
+    }
 }

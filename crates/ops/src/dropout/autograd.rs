@@ -1,8 +1,10 @@
-//! Dropout as a candle operator: for a given mask it is linear and symmetric, so it is its own gradient, of any order.
+//! Dropout as a candle operator: for a given mask it is linear and symmetric but for its constants, so its derivatives of
+//! every order are dropout without them.
 
 use super::cpu;
 use super::spec::Mask;
 use crate::Result;
+use crate::graph::wanted;
 use crate::operator::{Apply, Grads, Operator};
 use crate::storage::Element;
 use candle_core::{Shape, Tensor};
@@ -11,7 +13,7 @@ pub(super) struct Dropout(pub(super) Mask);
 
 impl Operator<1> for Dropout {
     fn name(&self) -> &'static str {
-        "dropout"
+        self.0.op
     }
 
     fn shape(&self) -> Shape {
@@ -22,7 +24,7 @@ impl Operator<1> for Dropout {
         Ok(cpu::apply(&self.0, x))
     }
 
-    fn backward(&self, [_x]: [&Tensor; 1], _y: &Tensor, dy: &Tensor) -> Grads<1> {
-        Ok([Some(Dropout(self.0.clone()).apply([dy])?)])
+    fn backward(&self, [x]: [&Tensor; 1], _y: &Tensor, dy: &Tensor) -> Grads<1> {
+        Ok([wanted(x, || Dropout(self.0.linear()).apply([dy]))?])
     }
 }

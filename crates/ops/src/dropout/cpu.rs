@@ -7,25 +7,37 @@ use crate::storage::Element;
 
 /// Elements a run.
 const RUN: usize = 1 << 12;
-/// Drawing a word, in simple operations.
+/// Drawing a word, in simple operations: among many, and by itself.
 const COST: usize = 2;
+const WORD: usize = 1 << 5;
 /// Counters drawn at once: independent of each other, so the compiler gives each a vector lane.
 const BLOCK: usize = 16;
 
-/// `x · scale` where kept, 0 elsewhere.
+/// `x · scale + shift` where kept, the mask's constant elsewhere.
 pub(super) fn apply<T: Element>(mask: &Mask, x: &[T]) -> Vec<T> {
-    let mut y = vec![T::zero(); x.len()];
+    let dropped = T::from_f64(mask.dropped);
+    let mut y = vec![dropped; x.len()];
     let Some(threshold) = mask.threshold else {
         return y;
     };
-    for_each_item(&mut y, RUN, RUN * COST, |i, y| {
-        let x = &x[i * RUN..][..y.len()];
-        run(mask, threshold, mask.first + (i * RUN) as u64, x, y);
-    });
+    if mask.run == 1 {
+        for_each_item(&mut y, RUN, RUN * COST, |i, y| {
+            let x = &x[i * RUN..][..y.len()];
+            run(mask, threshold, mask.first + (i * RUN) as u64, x, y);
+        });
+    } else {
+        let (scale, shift) = (T::from_f64(mask.scale), T::from_f64(mask.shift));
+        for_each_item(&mut y, mask.run, mask.run.saturating_add(WORD), |i, y| {
+            if mask.draw.word(mask.first + i as u64) >= threshold {
+                y.iter_mut().zip(&x[i * mask.run..]).for_each(|(y, &x)| *y = x * scale + shift);
+            }
+        });
+    }
     y
 }
 
-/// The widest instructions this machine has; integer words, a comparison and one rounded product are the same bits on all.
+/// The widest instructions this machine has; integer words, a comparison, a rounded product and a rounded sum are
+/// the same bits on all.
 fn run<T: Element>(mask: &Mask, threshold: u32, first: u64, x: &[T], y: &mut [T]) {
     #[cfg(target_arch = "x86_64")]
     {
@@ -56,7 +68,7 @@ fn run_avx2<T: Element>(mask: &Mask, threshold: u32, first: u64, x: &[T], y: &mu
 /// `first`: the index in the whole batch of `x[0]`, which may lie within a counter's four words.
 #[inline(always)]
 fn run_portable<T: Element>(mask: &Mask, threshold: u32, first: u64, x: &[T], y: &mut [T]) {
-    let scale = T::from_f64(mask.scale);
+    let (scale, shift, dropped) = (T::from_f64(mask.scale), T::from_f64(mask.shift), T::from_f64(mask.dropped));
     let mut at = 0;
     while at < x.len() {
         let index = first + at as u64;
@@ -65,7 +77,7 @@ fn run_portable<T: Element>(mask: &Mask, threshold: u32, first: u64, x: &[T], y:
         let len = (4 * BLOCK - skip).min(x.len() - at);
         let (x, y) = (&x[at..at + len], &mut y[at..at + len]);
         for ((y, &x), &word) in y.iter_mut().zip(x).zip(&words.as_flattened()[skip..]) {
-            *y = if word >= threshold { x * scale } else { T::zero() };
+            *y = if word >= threshold { x * scale + shift } else { dropped };
         }
         at += len;
     }

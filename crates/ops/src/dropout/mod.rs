@@ -1,11 +1,17 @@
-//! Dropout with a counter-based mask.
+//! Dropout of elements, channels and samples, with counter-based masks.
 
+mod alpha;
 mod autograd;
+mod channels;
 mod cpu;
 mod spec;
 
+pub use alpha::{alpha_dropout, feature_alpha_dropout};
+pub use channels::{dropout1d, dropout2d, dropout3d};
+pub(crate) use spec::check as check_probability;
+
 use crate::operator::Apply;
-use crate::{Draw, Result};
+use crate::{Draw, Error, Result};
 use autograd::Dropout;
 use candle_core::Tensor;
 use spec::Mask;
@@ -50,7 +56,60 @@ use spec::Mask;
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn dropout(x: &Tensor, p: f64, draw: Draw) -> Result<Tensor> {
-    let mask = Mask::new("dropout", x.shape(), p, draw)?;
+    apply(Mask::new("dropout", x.shape(), 1..x.rank(), p, draw)?, p, x)
+}
+
+/// Sets whole samples to zero with probability `p` and scales the others so that the expectation stays.
+///
+/// Added to a residual connection, as `x + drop_path(&f(x), p, draw)`, it skips the branch for some samples: stochastic
+/// depth.
+///
+/// # Formula
+///
+/// [`dropout`]'s, with one draw for all of a sample: `e = draw.first_sample + n`.
+///
+/// With `p = 0` the result is `x` itself, without a copy; with `p = 1` it is zero. What is dropped is 0, whatever `x` was.
+///
+/// # Shapes
+///
+/// `[N, …]` of any rank from 1 on, of bf16, f16, f32 or f64 and any layout; the result has the same.
+///
+/// # Gradient
+///
+/// `dx = dy / (1 − p)` where the sample was kept, and 0 elsewhere. The mask is drawn again, never stored.
+///
+/// # Errors
+///
+/// [`Probability`](crate::Error::Probability), [`Rank`](crate::Error::Rank), [`Overflow`](crate::Error::Overflow) (draws
+/// beyond 64 bits) and [`DType`](crate::Error::DType).
+///
+/// # Source
+///
+/// Huang, Sun, Liu, Sedra, Weinberger, "Deep networks with stochastic depth", ECCV 2016, in the form of Larsson, Maire,
+/// Shakhnarovich, "FractalNet", ICLR 2017, that scales in training; the semantics are those of
+/// `torchvision.ops.stochastic_depth` in its mode `row`, save that a dropped NaN is 0.
+///
+/// ```
+/// use candle_core::{DType, Device, Tensor};
+/// use taper_ops::{Mode, drop_path};
+///
+/// let x = Tensor::ones((4, 3, 2), DType::F32, &Device::Cpu)?;
+/// let y = drop_path(&x, 0.5, Mode::train(42, 0, 0).draw().unwrap())?;
+/// for sample in y.flatten_from(1)?.to_vec2::<f32>()? {
+///     assert!(sample.iter().all(|&y| y == 0.) || sample.iter().all(|&y| y == 2.));
+/// }
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn drop_path(x: &Tensor, p: f64, draw: Draw) -> Result<Tensor> {
+    let op = "drop_path";
+    if x.rank() == 0 {
+        return Err(Error::Rank { op, argument: "input", expected: "at least 1", shape: vec![] });
+    }
+    apply(Mask::new(op, x.shape(), 1..1, p, draw)?, p, x)
+}
+
+/// `x` under the mask; where nothing is dropped, `x` itself.
+fn apply(mask: Mask, p: f64, x: &Tensor) -> Result<Tensor> {
     if p == 0. {
         return Ok(x.clone());
     }

@@ -147,7 +147,7 @@ fn read<const D: usize>(op: &'static str, lead: &[usize], samples: RandomSamples
         RandomSamples::Draw(draw) => {
             let count = lead.iter().product::<usize>() * D;
             let first = draw.first_index(op, channels.saturating_mul(D), count)?;
-            Ok((0..count as u64).map(|i| unit(draw.word(first + i))).collect())
+            Ok(draw.words(first).take(count).map(unit).collect())
         }
         RandomSamples::Given(samples) => {
             if !samples.dtype().is_float() {

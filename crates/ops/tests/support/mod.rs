@@ -7,6 +7,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of this module")]
 
 pub mod convolution;
+pub mod draws;
 pub mod layouts;
 pub mod pooling;
 

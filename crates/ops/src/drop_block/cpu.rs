@@ -1,0 +1,39 @@
+//! Drawing the blocks of a plane and applying them.
+
+use super::autograd::DropBlock;
+use super::spec::Blocks;
+use crate::parallel;
+use crate::storage::Element;
+
+/// The elements that no block drops, of all planes.
+pub(super) fn kept(blocks: &Blocks) -> usize {
+    let planes = &blocks.planes;
+    let count = planes.output_len.checked_div(planes.plane_out).unwrap_or_default();
+    let kept = |plane| dropped(blocks, plane).iter().filter(|dropped| !**dropped).count();
+    parallel::map(count, kept).into_iter().sum()
+}
+
+/// `x · scale` outside the blocks, 0 within.
+pub(super) fn apply<T: Element>(DropBlock { blocks, scale }: &DropBlock, x: &[T]) -> Vec<T> {
+    let plane = blocks.planes.plane_in;
+    let scale = T::from_f64(*scale);
+    let mut y = vec![T::zero(); x.len()];
+    parallel::for_each_item(&mut y, plane, plane.saturating_mul(4), |i, y| {
+        for ((y, &x), dropped) in y.iter_mut().zip(&x[i * plane..]).zip(dropped(blocks, i)) {
+            *y = if dropped { T::zero() } else { x * scale };
+        }
+    });
+    y
+}
+
+/// The elements of one plane that a block covers.
+fn dropped(blocks: &Blocks, plane: usize) -> Vec<bool> {
+    let &Blocks { width, block_size, starts: [down, across], threshold, .. } = blocks;
+    let mut dropped = vec![false; blocks.planes.plane_in];
+    let words = blocks.draw.words(blocks.first + (plane * down * across) as u64);
+    for (start, _) in (0..down * across).zip(words).filter(|(_, word)| u64::from(*word) < threshold) {
+        let corner = start / across * width + start % across;
+        dropped[corner..].chunks_mut(width).take(block_size).for_each(|row| row[..block_size].fill(true));
+    }
+    dropped
+}
