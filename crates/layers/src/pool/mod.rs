@@ -2,6 +2,7 @@
 
 mod adaptive;
 mod avg;
+mod fractional;
 mod lp;
 mod max;
 mod unpool;
@@ -11,6 +12,7 @@ pub use adaptive::{
     AdaptiveMaxPool2d, AdaptiveMaxPool3d,
 };
 pub use avg::{AvgPool, AvgPool1d, AvgPool2d, AvgPool3d};
+pub use fractional::{FractionalMaxPool, FractionalMaxPool2d, FractionalMaxPool3d};
 pub use lp::{LpPool, LpPool1d, LpPool2d, LpPool3d};
 pub use max::{MaxPool, MaxPool1d, MaxPool2d, MaxPool3d};
 pub use unpool::{MaxUnpool, MaxUnpool1d, MaxUnpool2d, MaxUnpool3d};
