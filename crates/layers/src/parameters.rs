@@ -23,3 +23,16 @@ pub(crate) fn number_or_tuple<const D: usize>(numbers: [usize; D]) -> String {
 pub(crate) fn flag(value: bool) -> &'static str {
     if value { "True" } else { "False" }
 }
+
+/// A number as Python prints it: `1.0`, `1e-05`.
+pub(crate) fn float(value: f64) -> String {
+    let scientific = format!("{value:e}");
+    match scientific.split_once('e').and_then(|(digits, exponent)| Some((digits, exponent.parse::<i32>().ok()?))) {
+        Some((digits, exponent)) if !(-4..16).contains(&exponent) => {
+            let sign = if exponent < 0 { '-' } else { '+' };
+            format!("{digits}e{sign}{:02}", exponent.abs())
+        }
+        Some(_) => format!("{value:?}"),
+        None => scientific.to_lowercase(),
+    }
+}
