@@ -17,6 +17,9 @@ mod dropout;
 mod elementwise;
 mod error;
 mod fractional_pool;
+#[cfg(test)]
+#[path = "../tests/support/golden.rs"]
+mod golden;
 mod graph;
 mod grid;
 mod interpolate;

@@ -76,6 +76,7 @@ fn convolution() {
     assert_eq!(golden("conv1d", conv_spec::<1>, conv1d), all);
     assert_eq!(golden("conv2d", conv_spec::<2>, conv2d), all);
     assert_eq!(golden("conv3d", conv_spec::<3>, conv3d), all);
+    assert_eq!(golden("conv2d_wide", conv_spec::<2>, conv2d), Count { passed: 9, refused: 0 });
 }
 
 #[test]

@@ -5,6 +5,9 @@ use crate::planes::Planes;
 use crate::storage::Element;
 use crate::window::{Axis, PoolDims};
 
+#[cfg(test)]
+mod golden_tests;
+
 /// The place of a maximum within its plane, less what the output's column adds to it: the same for a whole row, so that
 /// noting it costs no arithmetic. Modular, since it may be negative; as wide as a float32 where that holds the plane, so
 /// that one comparison serves as the mask of both.
@@ -81,16 +84,24 @@ pub(super) fn gather<T: Element>(planes: &Planes, places: &[i64], x: &[T]) -> Ve
 }
 
 fn plane_forward<T: Element>(dims: &PoolDims, x: &[T], y: &mut [T], places: Option<&mut [i64]>) {
+    let blocks = dims.width().side_by_side();
     match u32::try_from(x.len()) {
-        Ok(_) => rows_forward::<T, u32>(dims, x, y, places),
-        Err(_) => rows_forward::<T, u64>(dims, x, y, places),
+        Ok(_) => rows_forward::<T, u32>(dims, blocks, x, y, places),
+        Err(_) => rows_forward::<T, u64>(dims, blocks, x, y, places),
     }
 }
 
-/// A row of windows takes its elements tap by tap, so every window sees its own in row-major order.
-fn rows_forward<T: Element, P: Place>(dims: &PoolDims, x: &[T], y: &mut [T], mut places: Option<&mut [i64]>) {
+/// A row of windows takes its elements tap by tap, or block by block where `blocks` says that they lie side by side, so
+/// every window sees its own in row-major order.
+fn rows_forward<T: Element, P: Place>(
+    dims: &PoolDims,
+    blocks: bool,
+    x: &[T],
+    y: &mut [T],
+    mut places: Option<&mut [i64]>,
+) {
     let width = dims.width();
-    let blocks = width.side_by_side().then_some(width.stride);
+    let blocks = blocks.then_some(width.stride);
     let mut found = vec![P::new(0, 0); width.output];
     for (i, (row, y)) in dims.rows().zip(y.chunks_exact_mut(width.output)).enumerate() {
         // Where all elements are −∞ none is larger than the start, and the first is the place.
@@ -154,27 +165,4 @@ fn update_blocks<T: Element, P: Place, const S: usize>(x: &[T], start: usize, y:
 fn larger<T: Element, P: Place>((max, at): (T, P), (x, place): (T, P)) -> (T, P) {
     let wins = (x > max) | x.is_nan();
     (if wins { x } else { max }, if wins { place } else { at })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::window::WindowSpec;
-
-    #[test]
-    fn wide_places_are_the_narrow_ones() -> crate::Result<()> {
-        let x: Vec<f64> = (0..35).map(|i| f64::from(i * 11 % 13)).collect();
-        for (kernel_size, padding, dilation) in [([2, 3], [1, 1], [2, 1]), ([3, 2], [0, 0], [1, 1])] {
-            let spec = WindowSpec { kernel_size, stride: [1, 2], padding, dilation, ceil_mode: false };
-            let dims = spec.dims("test", &[1, 5, 7])?;
-            let (mut narrow, mut wide) = (vec![-1; dims.planes.output_len], vec![-2; dims.planes.output_len]);
-            let mut y =
-                [vec![f64::NEG_INFINITY; dims.planes.output_len], vec![f64::NEG_INFINITY; dims.planes.output_len]];
-            rows_forward::<f64, u32>(&dims, &x, &mut y[0], Some(&mut narrow));
-            rows_forward::<f64, u64>(&dims, &x, &mut y[1], Some(&mut wide));
-            assert_eq!((&y[0], &narrow), (&y[1], &wide));
-            assert!(y[0].iter().zip(&narrow).all(|(y, &place)| y.total_cmp(&x[place as usize]).is_eq()));
-        }
-        Ok(())
-    }
 }

@@ -12,6 +12,8 @@
 
 mod direct;
 mod dots;
+#[cfg(test)]
+mod golden_tests;
 mod image;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,64 @@
+//! Both algorithms of a row, with narrow and with wide places, against the reference's vectors: the public operators take
+//! one a shape.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use super::{Place, rows_forward, scatter};
+use crate::golden::{self, Case};
+use crate::window::{PoolDims, WindowSpec};
+use candle_core::{DType, Device, Tensor};
+
+#[test]
+fn every_algorithm_gives_the_reference_vectors() {
+    let mut all = cases::<1>("max_pool1d");
+    all.extend(cases::<2>("max_pool2d"));
+    all.extend(cases::<3>("max_pool3d"));
+    assert_eq!(all.len(), 144);
+    for (dims, case) in &all {
+        hold::<u32>(dims, case, false);
+        hold::<u64>(dims, case, false);
+    }
+    let in_blocks =
+        |(dims, _): &&(PoolDims, Case)| dims.width().side_by_side() && [2, 3].contains(&dims.width().stride);
+    let in_blocks: Vec<_> = all.iter().filter(in_blocks).collect();
+    assert_eq!(in_blocks.len(), 9);
+    for (dims, case) in in_blocks {
+        hold::<u32>(dims, case, true);
+        hold::<u64>(dims, case, true);
+    }
+}
+
+/// The cases of `op` that have a value, with the geometry of each.
+fn cases<const D: usize>(op: &'static str) -> Vec<(PoolDims, Case)> {
+    let with_dims = |case: Case| {
+        let spec = WindowSpec::<D> {
+            kernel_size: case.axes("kernel_size").unwrap(),
+            stride: case.axes("stride").unwrap(),
+            padding: case.axes("padding").unwrap(),
+            dilation: case.axes("dilation").unwrap(),
+            ceil_mode: case.flag("ceil_mode"),
+        };
+        (spec.dims(op, case.tensors["input"].dims()).unwrap(), case)
+    };
+    golden::read(op).into_iter().filter(|case| case.error.is_none()).map(with_dims).collect()
+}
+
+fn hold<P: Place>(dims: &PoolDims, case: &Case, blocks: bool) {
+    let values =
+        |name: &str| case.tensors[name].flatten_all().unwrap().to_dtype(DType::F64).unwrap().to_vec1::<f64>().unwrap();
+    let planes = &dims.planes;
+    let (mut y, mut places) = (vec![f64::NEG_INFINITY; planes.output_len], vec![-1; planes.output_len]);
+    let rows = y.chunks_exact_mut(planes.plane_out).zip(places.chunks_exact_mut(planes.plane_out));
+    for (x, (y, places)) in values("input").chunks_exact(planes.plane_in).zip(rows) {
+        rows_forward::<f64, P>(dims, blocks, x, y, Some(places));
+    }
+    let dx = scatter(planes, &places, &values("cotangent"));
+    let hold = |name: &str, value: Tensor| {
+        let expected = &case.tensors[name];
+        let what = format!("{} {name} {}, in blocks: {blocks}", case.id, case.kwargs);
+        golden::close(&what, &value.reshape(expected.shape()).unwrap(), expected, 0.);
+    };
+    hold("output", Tensor::new(y, &Device::Cpu).unwrap());
+    hold("indices", Tensor::new(places, &Device::Cpu).unwrap());
+    hold("grad_input", Tensor::new(dx, &Device::Cpu).unwrap());
+}
