@@ -10,6 +10,7 @@ mod dropout;
 mod error;
 mod layer;
 mod linear;
+mod norm;
 mod observe;
 mod padding;
 mod parameters;
@@ -34,6 +35,11 @@ pub use dropout::{AlphaDropout, DropBlock2d, DropPath, Dropout, Dropout1d, Dropo
 pub use error::{Differences, Error, Result};
 pub use layer::{Eval, Layer, ModuleTLayer, Train};
 pub use linear::Linear;
+pub use norm::{
+    BatchNorm, BatchNorm1d, BatchNorm2d, BatchNorm3d, BatchNormConfig, GroupNorm, GroupNormConfig, InstanceNorm,
+    InstanceNorm1d, InstanceNorm2d, InstanceNorm3d, InstanceNormConfig, LayerNorm, LayerNormConfig, LocalResponseNorm,
+    LocalResponseNormConfig, RMSNorm, RMSNormConfig,
+};
 pub use observe::{Cost, LayerCall, observe};
 pub use padding::{
     CircularPad, CircularPad1d, CircularPad2d, CircularPad3d, ConstantPad, ConstantPad1d, ConstantPad2d, ConstantPad3d,

@@ -9,9 +9,11 @@ pub(crate) fn fan_in_uniform(fan_in: usize) -> Init {
 }
 
 /// `(5, 3)`, and `(5,)` for a single entry.
-pub(crate) fn tuple<T: std::fmt::Debug, const D: usize>(entries: [T; D]) -> String {
-    let entries = entries.map(|entry| format!("{entry:?}"));
-    if D == 1 { format!("({},)", entries[0]) } else { format!("({})", entries.join(", ")) }
+pub(crate) fn tuple<T: std::fmt::Debug>(entries: impl AsRef<[T]>) -> String {
+    match entries.as_ref() {
+        [entry] => format!("({entry:?},)"),
+        entries => format!("({})", entries.iter().map(|entry| format!("{entry:?}")).collect::<Vec<_>>().join(", ")),
+    }
 }
 
 /// `3` for equal numbers, else `(5, 3)`.
@@ -35,4 +37,9 @@ pub(crate) fn float(value: f64) -> String {
         Some(_) => format!("{value:?}"),
         None => scientific.to_lowercase(),
     }
+}
+
+/// The same, or `None`.
+pub(crate) fn float_or_none(value: Option<f64>) -> String {
+    value.map_or_else(|| "None".to_owned(), float)
 }

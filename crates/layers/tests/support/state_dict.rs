@@ -1,7 +1,8 @@
 //! Reads the state dicts in `tests/golden/` that PyTorch wrote, and holds layers against them.
 //!
 //! A file is of one family. Under a layer's name it has the state dict, `conv1d.weight`, `conv1d.bias`, and beside it an
-//! input, `conv1d.x`, with the output in evaluation, `conv1d.y`.
+//! input, `conv1d.x`, with the output in evaluation, `conv1d.y`. Where training differs, it has the output in training
+//! too, `batch_norm2d.train.y`, and the buffers that this leaves, `batch_norm2d.train.running_mean`.
 
 #![allow(clippy::unwrap_used, clippy::panic, unreachable_pub, reason = "a test fails by panicking")]
 
@@ -30,11 +31,14 @@ impl StateDicts {
         Self { family, layers, held: BTreeSet::new() }
     }
 
-    /// Loads the state dict of `name` into what `build` makes under that name, before it is built and after, and holds its
-    /// output in evaluation to PyTorch's to 1e-5 and what it saves to the same names, shapes, dtypes and bits.
+    /// Loads the state dict of `name` into what `build` makes under that name, before it is built and after, and holds
+    /// its output in evaluation to PyTorch's to 1e-5 and what it saves to the same names, shapes, dtypes and bits; then
+    /// its output in training and the buffers that this leaves.
     pub fn hold<L: Layer>(&mut self, name: &str, build: impl Fn(VarBuilder<'_>) -> candle_core::Result<L>) {
         let what = format!("{} {name}", self.family);
-        let mut state = self.layers.get(name).unwrap_or_else(|| panic!("{what}: not in the file")).clone();
+        let state = self.layers.get(name).unwrap_or_else(|| panic!("{what}: not in the file")).clone();
+        let (trained, mut state): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            state.into_iter().partition(|(key, _)| key.starts_with("train."));
         let (x, y) = (state.remove("x").unwrap(), state.remove("y").unwrap());
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("state.safetensors");
@@ -59,6 +63,15 @@ impl StateDicts {
             };
             let (saved, expected): (BTreeMap<_, _>, BTreeMap<_, _>) = (keys(&saved), keys(&named));
             assert!(saved == expected, "{what}: saves {:?} for {:?}", saved.keys(), expected.keys());
+            if !trained.is_empty() {
+                let y = layer.train(7, 0, 0).forward(&x).unwrap();
+                let buffers = store.buffers();
+                for (key, expected) in &trained {
+                    let key = key.trim_start_matches("train.");
+                    let actual = if key == "y" { &y } else { buffers[&format!("{name}.{key}")].as_tensor() };
+                    close(&format!("{what} in training: {key}"), actual, expected);
+                }
+            }
         }
         self.held.insert(name.to_string());
     }
