@@ -11,6 +11,8 @@
 //! | [`layers`] | what owns parameters, drop-in beside candle-nn |
 //! | [`trainer`] | data, optimisers, schedules, the loop, checkpoints |
 //!
+//! How convolution and pooling relate, with pictures: [`convolution_and_pooling`].
+//!
 //! # A tour
 //!
 //! A network is a struct of layers, made over a [`VarBuilder`], and implements [`Layer`](layers::Layer):
@@ -109,6 +111,9 @@ pub mod prelude {
     pub use crate::trainer::{Checkpoints, CosineAnnealing, CsvLog, OneCycle, Progress, Trainer};
     pub use crate::{DType, Device, Module, Tensor, Var, VarBuilder};
 }
+
+#[doc = include_str!("convolution_and_pooling.md")]
+pub mod convolution_and_pooling {}
 
 /// The README's program, compiled by the documentation tests.
 #[cfg(doctest)]
