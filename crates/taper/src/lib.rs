@@ -22,6 +22,7 @@
 //!
 //! struct Net {
 //!     conv1: Conv2d,
+//!     bn1: BatchNorm2d,
 //!     conv2: Conv2d,
 //!     pool: MaxPool2d,
 //!     dropout: Dropout,
@@ -32,6 +33,7 @@
 //!     fn new(vb: VarBuilder<'_>) -> taper::Result<Self> {
 //!         Ok(Self {
 //!             conv1: Conv2d::new(1, 4, 5, Conv2dConfig::default().padding(2), vb.pp("conv1"))?,
+//!             bn1: BatchNorm2d::new(4, BatchNormConfig::default(), vb.pp("bn1"))?,
 //!             conv2: Conv2d::new(4, 8, 3, Conv2dConfig::default().padding(1), vb.pp("conv2"))?,
 //!             pool: MaxPool2d::new(2),
 //!             dropout: Dropout::new(0.25),
@@ -42,7 +44,8 @@
 //!
 //! impl Layer for Net {
 //!     fn forward_in(&self, x: &Tensor, mode: &Mode) -> taper::Result<Tensor> {
-//!         let x = self.pool.forward(&relu(&self.conv1.forward(x)?)?)?;
+//!         let x = self.bn1.forward_in(&self.conv1.forward(x)?, mode)?;
+//!         let x = self.pool.forward(&relu(&x)?)?;
 //!         let x = self.pool.forward(&relu(&self.conv2.forward(&x)?)?)?;
 //!         let x = self.dropout.forward_in(&x.flatten_from(1)?, mode)?;
 //!         self.fc.forward(&x)
@@ -69,6 +72,7 @@
 //!
 //! let epochs = 20;
 //! let mut trainer = Trainer::new(store.vars(), |x, mode| net.forward_in(x, mode))
+//!     .buffers(store.buffers())
 //!     .optimizer(AdamW::default())
 //!     .schedule(OneCycle::new(0.02, epochs * train.batches_per_epoch()))
 //!     .epochs(epochs)
@@ -76,7 +80,8 @@
 //! trainer.fit(&train, Some(&test))?;
 //! assert_eq!(trainer.evaluate(&test)?.accuracy, Some(1.0));
 //!
-//! // In evaluation nothing is random; in training, dropout draws from (seed, step), so that a step can be repeated.
+//! // In evaluation nothing is random, and batch normalisation uses its running statistics, the store's buffers; in
+//! // training, dropout draws from (seed, step), so that a step can be repeated.
 //! let batch = Tensor::rand(0f32, 1.0, (3, 1, 12, 12), &Device::Cpu)?;
 //! assert_eq!(net.eval().forward(&batch)?.dims(), [3, 2]);
 //! let (seed, step) = (42, 7);
@@ -99,12 +104,14 @@ pub use candle_nn::VarBuilder;
 /// What a program that defines and trains a network uses.
 pub mod prelude {
     pub use crate::layers::{
-        AvgPool2d, Conv2d, Conv2dConfig, Dropout, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential, VarStore,
-        observe, summary,
+        AdaptiveAvgPool2d, AvgPool2d, BatchNorm1d, BatchNorm2d, BatchNorm3d, BatchNormConfig, Conv1d, Conv1dConfig,
+        Conv2d, Conv2dConfig, Conv3d, Conv3dConfig, ConvTranspose2d, ConvTranspose2dConfig, Dropout, Dropout2d,
+        Flatten, GELU, GroupNorm, GroupNormConfig, Layer, LayerNorm, LayerNormConfig, LeakyReLU, Linear, MaxPool2d,
+        ReLU, Sequential, SiLU, Sigmoid, Softmax, Tanh, Upsample2d, VarStore, observe, summary,
     };
     pub use crate::ops::{
-        AvgPoolSpec, ConvSpec, CrossEntropySpec, MaxPoolSpec, Mode, Padding, avg_pool2d, conv2d, cross_entropy,
-        dropout, linear, max_pool2d, relu,
+        AvgPoolSpec, ConvSpec, CrossEntropySpec, InterpolateMode, MaxPoolSpec, Mode, Padding, avg_pool2d, conv2d,
+        cross_entropy, dropout, linear, max_pool2d, relu,
     };
     pub use crate::trainer::data::{InMemoryDataset, Loader};
     pub use crate::trainer::optim::{AdamW, AdamWConfig, Sgd, SgdConfig};

@@ -4,7 +4,7 @@
 
 mod support;
 
-use candle_core::DType;
+use candle_core::{DType, Device, Var};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -59,6 +59,7 @@ fn trainer<'a>(net: &'a Net, folder: &Path, kind: Kind) -> Trainer<'a> {
         .schedule(cycle)
         .clip_norm(1.0)
         .seed(3)
+        .buffers(net.buffers.clone())
         .epochs(EPOCHS)
         .checkpoints(Checkpoints::new(folder).every_steps(3).keep_last(2))
         .observer(CsvLog::new(folder.join("metrics.csv")))
@@ -78,12 +79,12 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     entries.map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(&path).unwrap())).collect()
 }
 
-/// What a run leaves: its weights, its history, and every file, which hold the optimiser's state too.
+/// What a run leaves: its weights and buffers, its history, and every file, which hold the optimiser's state too.
 type Outcome = (BTreeMap<String, Vec<u64>>, History, BTreeMap<String, Vec<u8>>);
 
 fn run(folder: &Path, dtype: DType, kind: Kind, threads: usize, observer: impl Observer + Send) -> Result<Outcome> {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
-        let net = Net::new(dtype);
+        let net = Net::with_batch_norm(dtype);
         let history = trainer(&net, folder, kind).observer(observer).fit(&loader(), Some(&loader()))?;
         Ok((net.bits(), history, files(folder)))
     })
@@ -97,6 +98,11 @@ fn a_resumed_run_leaves_the_bytes_of_an_uninterrupted_one() {
         assert_eq!(whole.1.epochs.len(), EPOCHS);
         let names: Vec<_> = whole.2.keys().map(String::as_str).collect();
         assert_eq!(names, ["metrics.csv", "step-00000018.safetensors", "step-00000020.safetensors"]);
+        assert_eq!(whole.0["bn.num_batches_tracked"], [20f64.to_bits()]);
+        let checkpoint = safetensors::SafeTensors::deserialize(&whole.2["step-00000020.safetensors"]).unwrap();
+        let names = checkpoint.names();
+        assert!(names.contains(&"buffer.bn.running_mean"));
+        assert!(!names.iter().any(|name| name.contains("optimizer.bn.running")), "{names:?}");
 
         // In the middle of an epoch, at its end, one step before a checkpoint, and before the first one.
         for (stop, from, epoch, batch) in [
@@ -120,7 +126,7 @@ fn a_resumed_run_leaves_the_bytes_of_an_uninterrupted_one() {
 fn a_second_fit_goes_on_from_memory() {
     let [one, two] = [0, 1].map(|_| tempfile::tempdir().unwrap());
     let whole = run(one.path(), DType::F32, Kind::AdamW, 1, Seen::default()).unwrap();
-    let net = Net::new(DType::F32);
+    let net = Net::with_batch_norm(DType::F32);
     let mut trainer = trainer(&net, two.path(), Kind::AdamW).epochs(2);
     assert_eq!(trainer.fit(&loader(), Some(&loader())).unwrap().epochs.len(), 2);
     let history = trainer.epochs(EPOCHS).fit(&loader(), Some(&loader())).unwrap();
@@ -140,10 +146,10 @@ fn another_configuration_is_refused_with_what_differs() {
     run(folder.path(), DType::F32, Kind::Sgd, 1, StopAfter(8)).unwrap_err();
     let before = files(folder.path());
     let refused = |change: &dyn Fn(Trainer<'_>) -> Result<History>, dtype, kind| {
-        let net = Net::new(dtype);
+        let net = Net::with_batch_norm(dtype);
         let error = change(trainer(&net, folder.path(), kind)).unwrap_err();
         assert!(matches!(error, Error::ConfigurationChanged { .. }), "{error}");
-        assert_eq!(net.bits(), Net::new(dtype).bits());
+        assert_eq!(net.bits(), Net::with_batch_norm(dtype).bits());
         assert_eq!(files(folder.path()), before);
         error.to_string()
     };
@@ -159,6 +165,21 @@ fn another_configuration_is_refused_with_what_differs() {
     assert!(message.contains("and is AdamWConfig"), "{message}");
     let message = refused(&fit, DType::F64, Kind::Sgd);
     assert!(message.contains("parameter conv.weight was f32 [4, 2, 3, 2] and is f64 [4, 2, 3, 2];"), "{message}");
+    let buffers = |change: &dyn Fn(&mut BTreeMap<String, Var>)| {
+        let mut buffers = Net::with_batch_norm(DType::F32).buffers;
+        change(&mut buffers);
+        refused(&|trainer| fit(trainer.buffers(buffers.clone())), DType::F32, Kind::Sgd)
+    };
+    let message = buffers(&|buffers| drop(buffers.remove("bn.running_var")));
+    assert!(
+        message
+            .ends_with(": buffer bn.running_var was f32 [4] and is absent; restore the configuration, or start anew")
+    );
+    let zeros = |dims: usize| Var::zeros(dims, DType::F32, &Device::Cpu).unwrap();
+    let message = buffers(&|buffers| drop(buffers.insert("ema".to_owned(), zeros(2))));
+    assert!(message.contains(": buffer ema was absent and is f32 [2];"), "{message}");
+    let message = buffers(&|buffers| drop(buffers.insert("bn.running_mean".to_owned(), zeros(5))));
+    assert!(message.contains(": buffer bn.running_mean was f32 [4] and is f32 [5];"), "{message}");
     let other = Loader::new(dataset(), 6).unwrap().seed(7).shuffle(true);
     let message = refused(&|mut trainer| trainer.fit(&other, None), DType::F32, Kind::Sgd);
     assert!(message.contains("loader batch_size was 5 and is 6;"), "{message}");

@@ -42,6 +42,7 @@ pub(crate) fn train(
         .transform(RandomAffine::new(12.0, [0.07, 0.07], [0.88, 1.12])?)
         .transform(normalize()?);
     Trainer::new(store.vars(), |x, mode| net.forward_in(x, mode))
+        .buffers(store.buffers())
         .schedule(OneCycle::new(args.lr, epochs * train.batches_per_epoch()))
         .epochs(epochs)
         .seed(args.seed)

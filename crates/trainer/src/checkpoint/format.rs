@@ -1,8 +1,8 @@
 //! A checkpoint as bytes: one safetensors file with one metadata entry, and a checksum over everything.
 //!
-//! Tensors are `parameter.<name>`, `optimizer.<name>.<state>` and `checksum`, the CRC-32 of all other bytes of the file,
-//! header included. The metadata entry `taper` is JSON with the configuration and the position. One entry alone, since
-//! safetensors writes several in random order, and the same run must give the same bytes.
+//! Tensors are `parameter.<name>`, `buffer.<name>`, `optimizer.<name>.<state>` and `checksum`, the CRC-32 of all other
+//! bytes of the file, header included. The metadata entry `taper` is JSON with the configuration and the position. One
+//! entry alone, since safetensors writes several in random order, and the same run must give the same bytes.
 
 use super::Checkpoint;
 use crate::Result;
@@ -16,6 +16,7 @@ use std::ops::Range;
 const METADATA: &str = "taper";
 const CHECKSUM: &str = "checksum";
 const PARAMETER: &str = "parameter.";
+const BUFFER: &str = "buffer.";
 const OPTIMIZER: &str = "optimizer.";
 /// The version of this layout, to be raised whenever an older reader would misread a file.
 const FORMAT: u32 = 1;
@@ -29,9 +30,9 @@ struct Header<C, P> {
 }
 
 pub(super) fn encode(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
-    let Checkpoint { configuration, position, parameters, optimizer } = checkpoint;
+    let Checkpoint { configuration, position, parameters, buffers, optimizer } = checkpoint;
     let mut tensors = vec![(CHECKSUM.to_owned(), Tensor::zeros((), DType::U32, &Device::Cpu)?)];
-    for (prefix, group) in [(PARAMETER, parameters), (OPTIMIZER, optimizer)] {
+    for (prefix, group) in [(PARAMETER, parameters), (BUFFER, buffers), (OPTIMIZER, optimizer)] {
         for (name, tensor) in group {
             tensors.push((format!("{prefix}{name}"), tensor.to_device(&Device::Cpu)?));
         }
@@ -61,18 +62,16 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Checkpoint, String> {
     if format != FORMAT {
         return Err(format!("its format is {format}, and this version reads {FORMAT}"));
     }
-    let (mut parameters, mut optimizer) = (BTreeMap::new(), BTreeMap::new());
+    let [mut parameters, mut buffers, mut optimizer] = [const { BTreeMap::new() }; 3];
     for (name, view) in SafeTensors::deserialize(bytes).map_err(|e| words(&e))?.tensors() {
-        let (group, name) = match (name.strip_prefix(PARAMETER), name.strip_prefix(OPTIMIZER)) {
-            (Some(name), _) => (&mut parameters, name),
-            (_, Some(name)) => (&mut optimizer, name),
-            _ => continue,
-        };
+        let groups = [(PARAMETER, &mut parameters), (BUFFER, &mut buffers), (OPTIMIZER, &mut optimizer)];
+        let owner = groups.into_iter().find_map(|(prefix, group)| Some((group, name.strip_prefix(prefix)?)));
+        let Some((group, name)) = owner else { continue };
         let dtype = DType::try_from(view.dtype()).map_err(|e| words(&e))?;
         let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu).map_err(|e| words(&e))?;
         group.insert(name.to_owned(), tensor);
     }
-    Ok(Checkpoint { configuration, position, parameters, optimizer })
+    Ok(Checkpoint { configuration, position, parameters, buffers, optimizer })
 }
 
 /// Where the checksum lies in the file.
@@ -113,6 +112,7 @@ mod tests {
                 ("a.weight".to_owned(), tensor(&[1.5, f32::NAN])),
                 ("b".to_owned(), tensor(&[])),
             ]),
+            buffers: BTreeMap::from([("a.running_mean".to_owned(), tensor(&[-2.5]))]),
             optimizer: BTreeMap::from([("a.weight.step".to_owned(), Tensor::new(3i64, &Device::Cpu).unwrap())]),
         }
     }
@@ -124,9 +124,9 @@ mod tests {
         assert_eq!(bytes, encode(&checkpoint()).unwrap());
         let read = decode(&bytes).unwrap();
         assert_eq!((&read.configuration, &read.position), (&written.configuration, &written.position));
-        assert!(
-            read.parameters.keys().eq(written.parameters.keys()) && read.optimizer.keys().eq(written.optimizer.keys())
-        );
+        let groups =
+            |it: &Checkpoint| [&it.parameters, &it.buffers, &it.optimizer].map(|it| it.keys().cloned().collect());
+        assert_eq!(groups(&read), groups(&written) as [Vec<_>; 3]);
         assert_eq!(encode(&read).unwrap(), bytes);
     }
 

@@ -54,6 +54,7 @@ pub(crate) struct Checkpoint {
     pub(crate) configuration: BTreeMap<String, String>,
     pub(crate) position: Position,
     pub(crate) parameters: BTreeMap<String, Tensor>,
+    pub(crate) buffers: BTreeMap<String, Tensor>,
     pub(crate) optimizer: BTreeMap<String, Tensor>,
 }
 

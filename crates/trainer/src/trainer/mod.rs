@@ -48,6 +48,7 @@ type Loss<'a> = dyn Fn(&Tensor, &Tensor) -> candle_core::Result<Tensor> + 'a;
 /// ```
 pub struct Trainer<'a> {
     vars: BTreeMap<String, Var>,
+    buffers: BTreeMap<String, Var>,
     forward: Box<Forward<'a>>,
     loss: Box<Loss<'a>>,
     optimizer: Box<dyn Optimizer + 'a>,
@@ -72,6 +73,7 @@ impl<'a> Trainer<'a> {
             |logits: &Tensor, targets: &Tensor| Ok(cross_entropy(logits, targets, &CrossEntropySpec::default())?);
         Self {
             vars,
+            buffers: BTreeMap::new(),
             forward: Box::new(forward),
             loss: Box::new(loss),
             optimizer: Box::new(AdamW::default()),
@@ -84,6 +86,13 @@ impl<'a> Trainer<'a> {
             observers: Vec::new(),
             position: Position::default(),
         }
+    }
+
+    /// What `forward` itself moves in training, such as the running statistics of batch normalisation. Checkpoints hold
+    /// it, or a resumed run would begin with fresh statistics; no optimiser sees it.
+    pub fn buffers(mut self, buffers: BTreeMap<String, Var>) -> Self {
+        self.buffers = buffers;
+        self
     }
 
     /// The loss: a function from the forward's output and the targets to a scalar, the mean over the batch.
@@ -184,6 +193,7 @@ impl std::fmt::Debug for Trainer<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Trainer")
             .field("vars", &self.vars.keys())
+            .field("buffers", &self.buffers.keys())
             .field("optimizer", &self.optimizer)
             .field("schedule", &self.schedule)
             .field("clip_norm", &self.clip_norm)

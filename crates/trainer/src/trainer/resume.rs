@@ -5,7 +5,7 @@ use crate::checkpoint::{Checkpoint, Search};
 use crate::data::Loader;
 use crate::optim::describe;
 use crate::{Error, Observer, Result, Resume, SkippedCheckpoint};
-use candle_core::Tensor;
+use candle_core::{Tensor, Var};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -43,17 +43,21 @@ impl Trainer<'_> {
     }
 
     fn take_over(&mut self, path: &Path, checkpoint: Checkpoint, train: &Loader) -> Result<()> {
-        let Checkpoint { configuration, position, parameters, optimizer } = checkpoint;
+        let Checkpoint { configuration, position, parameters, buffers, optimizer } = checkpoint;
         let differences = differences(&configuration, &self.configuration(train));
         if !differences.is_empty() {
             return Err(Error::ConfigurationChanged { path: path.to_owned(), differences: differences.join("; ") });
         }
         // All that can be refused is refused before anything is changed.
-        let contents = self.vars.iter().map(|(name, var)| match parameters.get(name) {
-            Some(tensor) if tensor.dims() == var.dims() && tensor.dtype() == var.dtype() => Ok((var, tensor)),
-            _ => Err(Error::Checkpoint { path: path.to_owned(), reason: format!("it does not hold {name}") }),
-        });
-        let contents: Vec<_> = contents.collect::<Result<_>>()?;
+        let mut contents = Vec::new();
+        for (vars, tensors) in [(&self.vars, &parameters), (&self.buffers, &buffers)] {
+            for (name, var) in vars {
+                let tensor = tensors.get(name).filter(|it| it.dims() == var.dims() && it.dtype() == var.dtype());
+                let reason = || format!("it does not hold {name}");
+                let tensor = tensor.ok_or_else(|| Error::Checkpoint { path: path.to_owned(), reason: reason() })?;
+                contents.push((var, tensor));
+            }
+        }
         self.optimizer.load_state(&self.vars, &optimizer)?;
         for (var, tensor) in contents {
             var.set(&tensor.to_device(var.device())?)?;
@@ -64,12 +68,14 @@ impl Trainer<'_> {
 
     /// Writes a checkpoint of where the run stands.
     pub(super) fn save(&mut self, train: &Loader) -> Result<()> {
-        let parameters: BTreeMap<String, Tensor> =
-            self.vars.iter().map(|(name, var)| (name.clone(), var.as_detached_tensor())).collect();
+        let tensors = |vars: &BTreeMap<String, Var>| -> BTreeMap<String, Tensor> {
+            vars.iter().map(|(name, var)| (name.clone(), var.as_detached_tensor())).collect()
+        };
         let checkpoint = Checkpoint {
             configuration: self.configuration(train),
             position: self.position.clone(),
-            parameters,
+            parameters: tensors(&self.vars),
+            buffers: tensors(&self.buffers),
             optimizer: self.optimizer.state()?,
         };
         if let Some(checkpoints) = &mut self.checkpoints {
@@ -90,6 +96,7 @@ impl Trainer<'_> {
         ]);
         configuration.extend(train.configuration().map(|(name, value)| (name.to_owned(), value)));
         configuration.extend(self.vars.iter().map(|(name, var)| (format!("parameter {name}"), describe(var))));
+        configuration.extend(self.buffers.iter().map(|(name, var)| (format!("buffer {name}"), describe(var))));
         configuration
     }
 }
