@@ -1,13 +1,69 @@
-//! What the benchmark groups share: layers to measure, and an allocator that both sides use.
+//! What the benchmark groups share: how an operator is timed, layers to measure, and an allocator that both sides use.
 //!
 //! candle allocates a tensor an operator, and fresh pages cost more than the work on them: every group runs under
 //! mimalloc, taper and candle alike, as a user's program should.
 
+#![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
+
 use candle_core::{Device, Result, Tensor, Var};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion};
 use mimalloc::MiMalloc;
+use std::time::Duration;
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
+
+/// A group of benchmarks: one operator on random inputs, by taper and, where candle has it, by candle.
+#[allow(missing_debug_implementations, reason = "criterion's group has none")]
+pub struct Operator<'a> {
+    group: BenchmarkGroup<'a, WallTime>,
+    inputs: Vec<Var>,
+}
+
+impl<'a> Operator<'a> {
+    /// The operator `name` on inputs of these shapes, the first of which the group's name tells too.
+    pub fn new(criterion: &'a mut Criterion, name: &str, shapes: &[&[usize]]) -> Self {
+        let extents: Vec<String> = shapes[0].iter().map(usize::to_string).collect();
+        let mut group = criterion.benchmark_group(format!("{name} on {}", extents.join("x")));
+        group.sample_size(20).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
+        Self { group, inputs: shapes.iter().map(|shape| random(shape)).collect() }
+    }
+
+    /// Times taper's forward pass, and forward and backward with the gradients of all inputs.
+    pub fn taper(self, f: impl Fn(&[Tensor]) -> taper_ops::Result<Tensor>) -> Self {
+        self.both("taper", |x| Ok(f(x)?))
+    }
+
+    /// Times candle's passes likewise.
+    pub fn candle(self, f: impl Fn(&[Tensor]) -> Result<Tensor>) -> Self {
+        self.both("candle", f)
+    }
+
+    /// Times candle's forward pass alone, where it has no backward pass or one that drops the gradient.
+    pub fn candle_forward(mut self, f: impl Fn(&[Tensor]) -> Result<Tensor>) -> Self {
+        self.forward("candle", f);
+        self
+    }
+
+    fn both(mut self, library: &str, f: impl Fn(&[Tensor]) -> Result<Tensor>) -> Self {
+        self.forward(library, &f);
+        let inputs: Vec<Tensor> = self.inputs.iter().map(|x| x.as_tensor().clone()).collect();
+        self.group.bench_function(format!("{library}/forward+backward"), |bencher| {
+            bencher.iter(|| f(&inputs).unwrap().backward().unwrap());
+        });
+        self
+    }
+
+    fn forward(&mut self, library: &str, f: impl Fn(&[Tensor]) -> Result<Tensor>) {
+        let inputs: Vec<Tensor> = self.inputs.iter().map(|x| x.as_detached_tensor()).collect();
+        self.group.bench_function(format!("{library}/forward"), |bencher| bencher.iter(|| f(&inputs).unwrap()));
+    }
+}
+
+fn random(shape: &[usize]) -> Var {
+    Var::from_tensor(&Tensor::randn(0f32, 1., shape, &Device::Cpu).unwrap()).unwrap()
+}
 
 /// A convolution layer by its usual numbers, square in every respect.
 #[derive(Debug, Clone, Copy)]
