@@ -1,4 +1,4 @@
-//! The weight gradient of few input channels, depthwise among them, in float32: each entry is a dot product of dy and a
+//! The weight gradient of few input channels in float32: each entry is a dot product of dy and a
 //! shifted image, with vectors along the positions.
 
 use super::direct::{correlated_rows, strided_image};

@@ -3,7 +3,7 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use super::{direct, dots, unfold};
+use super::{depthwise, direct, dots, unfold};
 use crate::conv::spec::{ConvDims, ConvSpec, ConvTransposeSpec, Padding};
 use crate::golden::{self, Case};
 use crate::simd::Tier;
@@ -30,7 +30,16 @@ struct Algorithm {
     at_least: usize,
 }
 
-const ALGORITHMS: [Algorithm; 7] = [
+const ALGORITHMS: [Algorithm; 10] = [
+    algorithm("depthwise", Map::Forward, 108, |tier, d, [x, w], b| {
+        (d.c_in_group() == 1).then(|| depthwise::forward(tier, d, x, w, b))
+    }),
+    algorithm("depthwise", Map::InputGrad, 35, |tier, d, [dy, w], b| {
+        (d.c_in_group() == 1 && depthwise::serves_input_grad(d)).then(|| depthwise::input_grad(tier, d, dy, w, b))
+    }),
+    algorithm("depthwise", Map::WeightGrad, 108, |tier, d, [x, dy], _| {
+        (d.c_in_group() == 1).then(|| depthwise::weight_grad(tier, d, x, dy))
+    }),
     algorithm("direct", Map::Forward, 297, |tier, d, [x, w], b| Some(direct::forward(tier, d, x, w, b))),
     algorithm("direct", Map::InputGrad, 297, |tier, d, [dy, w], b| Some(direct::input_grad(tier, d, dy, w, b))),
     algorithm("direct", Map::WeightGrad, 297, |tier, d, [x, dy], _| Some(direct::weight_grad(tier, d, x, dy))),

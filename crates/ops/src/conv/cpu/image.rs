@@ -39,21 +39,43 @@ impl Image {
         (by[0] * self.len[1] + by[1]) * self.len[2] + by[2]
     }
 
-    /// Copies all channels of `x`, and leaves `SLACK` zeros behind the last. Where there is none, a channel of zeros stands
-    /// in for it, so that every position lies inside.
+    /// Copies all channels of `x`, and leaves `SLACK` zeros behind the last.
     pub(super) fn fill(&self, x: &[f32], out: &mut Vec<f32>) {
         let plane: usize = self.extent.iter().product();
-        let channels = x.len().checked_div(plane).unwrap_or(0);
         out.clear();
-        out.resize(channels.max(1) * self.size() + SLACK, 0.);
-        let [depth, height, width] = self.extent;
+        out.resize(self.padded_len(x.len().checked_div(plane).unwrap_or(0)), 0.);
+        self.copy(x, out);
+    }
+
+    /// Elements of `channels` channels and the `SLACK` behind the last. Where there is none, a channel of zeros stands in for
+    /// it, so that every position lies inside.
+    pub(super) fn padded_len(&self, channels: usize) -> usize {
+        channels.max(1) * self.size() + SLACK
+    }
+
+    /// Copies all channels of `x` into `out`, whose padding is zero already.
+    pub(super) fn copy(&self, x: &[f32], out: &mut [f32]) {
+        let [_, height, width] = self.extent;
+        let plane: usize = self.extent.iter().product();
         for (x, out) in x.chunks_exact(plane.max(1)).zip(out.chunks_exact_mut(self.size().max(1))) {
-            for (line, x) in x.chunks_exact(width).enumerate() {
-                let at = [line / height % depth + self.before[0], line % height + self.before[1], self.before[2]];
-                if (0..2).all(|a| at[a] / self.phases[a] < self.len[a]) {
-                    self.fill_line(x, at, out);
+            for (z, x) in x.chunks_exact(height * width).enumerate() {
+                for (y, x) in x.chunks_exact(width).enumerate() {
+                    let at = [z + self.before[0], y + self.before[1], self.before[2]];
+                    if self.phases == [1; 3] {
+                        self.copy_line(x, at, out);
+                    } else if (0..2).all(|a| at[a] / self.phases[a] < self.len[a]) {
+                        self.fill_line(x, at, out);
+                    }
                 }
             }
+        }
+    }
+
+    /// What [`Self::fill_line`] does, without its divisions, where there is one phase.
+    fn copy_line(&self, x: &[f32], at: [usize; 3], out: &mut [f32]) {
+        if (0..3).all(|a| at[a] < self.len[a]) {
+            let len = x.len().min(self.len[2] - at[2]);
+            out[self.step(at)..][..len].copy_from_slice(&x[..len]);
         }
     }
 

@@ -2,14 +2,16 @@
 //!
 //! | algorithm | what it multiplies | where |
 //! |---|---|---|
+//! | `depthwise` | vectors along the lines of a padded plane, scalars of the weight | float32, one input channel a group; its input gradient at stride 1 |
 //! | `direct` | vectors along a padded image, scalars of the weight | float32, output and input gradient: sums of [`LONG`] terms or more, or groups |
 //! | `direct` | vectors along the input channels, scalars of dy | float32, weight gradient: a vector of input channels a group |
-//! | `dots` | vectors along a padded image and along dy | float32, weight gradient: groups of fewer channels, depthwise |
+//! | `dots` | vectors along a padded image and along dy | float32, weight gradient: groups of fewer channels |
 //! | `unfold` | a matrix of unfolded positions, by a packed product | all else: float64, 1×1 kernels, padding far larger than the image |
 //!
 //! The choice follows from the geometry and the element type alone. Work is cut by geometry too and no two tasks add into
 //! one element, so the bits do not depend on the number of threads.
 
+mod depthwise;
 mod direct;
 mod dots;
 #[cfg(test)]
@@ -33,6 +35,9 @@ const LONG: usize = 32;
 /// y = x ⋆ w + b.
 pub(super) fn forward<T: Element>(d: &ConvDims, x: &[T], w: &[T], b: Option<&[T]>) -> Vec<T> {
     match (T::as_f32(x), T::as_f32(w)) {
+        (Some(x), Some(w)) if copies_little(d) && depthwise::serves(d) => {
+            T::from_f32(depthwise::forward(Tier::best(), d, x, w, b.and_then(T::as_f32)))
+        }
         (Some(x), Some(w)) if reads_in_place(d, d.c_in_group()) => {
             T::from_f32(direct::forward(Tier::best(), d, x, w, b.and_then(T::as_f32)))
         }
@@ -43,6 +48,9 @@ pub(super) fn forward<T: Element>(d: &ConvDims, x: &[T], w: &[T], b: Option<&[T]
 /// dx from dy and w, + b.
 pub(super) fn input_grad<T: Element>(d: &ConvDims, dy: &[T], w: &[T], b: Option<&[T]>) -> Vec<T> {
     match (T::as_f32(dy), T::as_f32(w)) {
+        (Some(dy), Some(w)) if copies_little(d) && depthwise::serves(d) && depthwise::serves_input_grad(d) => {
+            T::from_f32(depthwise::input_grad(Tier::best(), d, dy, w, b.and_then(T::as_f32)))
+        }
         (Some(dy), Some(w)) if reads_in_place(d, d.c_out_group()) => {
             T::from_f32(direct::input_grad(Tier::best(), d, dy, w, b.and_then(T::as_f32)))
         }
@@ -53,6 +61,9 @@ pub(super) fn input_grad<T: Element>(d: &ConvDims, dy: &[T], w: &[T], b: Option<
 /// dw from x and dy. The batch is cut into slices by geometry alone; their sums are added in a fixed tree.
 pub(super) fn weight_grad<T: Element>(d: &ConvDims, x: &[T], dy: &[T]) -> Vec<T> {
     match (T::as_f32(x), T::as_f32(dy)) {
+        (Some(x), Some(dy)) if copies_little(d) && depthwise::serves(d) => {
+            T::from_f32(depthwise::weight_grad(Tier::best(), d, x, dy))
+        }
         (Some(x), Some(dy)) if copies_little(d) && direct::fills_vectors(d) && !is_pointwise(d) => {
             T::from_f32(direct::weight_grad(Tier::best(), d, x, dy))
         }

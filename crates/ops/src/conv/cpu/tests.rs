@@ -3,7 +3,7 @@
 #![allow(clippy::float_cmp, reason = "sums of small integers are exact")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use super::{direct, dots, unfold};
+use super::{depthwise, direct, dots, unfold};
 use crate::conv::spec::{ConvDims, ConvSpec, Padding};
 use crate::simd::Tier;
 use proptest::prelude::*;
@@ -55,6 +55,28 @@ fn geometry() -> impl Strategy<Value = ConvDims> {
     )
 }
 
+/// One input channel a group, square kernels of neighbours in two thirds of the cases.
+fn depthwise_geometry() -> impl Strategy<Value = ConvDims> {
+    let axes = |range: std::ops::Range<usize>| [range.clone(), range.clone(), range];
+    let channels = (0usize..4, 1usize..6, 1usize..4, 0usize..3);
+    let input = (1usize..4, 1usize..12, 1usize..52);
+    (channels, input, axes(1..5), axes(1..4), axes(1..3), axes(0..4), axes(0..4)).prop_filter_map(
+        "the kernel fits",
+        |((n, groups, c_out, square), (depth, height, width), kernel, stride, dilation, before, after)| {
+            let kernel = [kernel, [1, 3, 3], [1, 5, 5]][square];
+            let [stride, dilation] = if square > 0 { [[1; 3]; 2] } else { [stride, dilation] };
+            let mut padding = [0, 1, 2].map(|axis| (before[axis], after[axis]));
+            if square > 0 {
+                padding[0] = (0, 0);
+            }
+            let spec = ConvSpec::<3>::default().stride(stride).dilation(dilation).groups(groups);
+            let spec = spec.padding(Padding::Explicit(padding));
+            let x = [n, groups, if square > 0 { 1 } else { depth }, height, width];
+            spec.dims("conv3d", &x, &[&[c_out * groups, 1][..], &kernel].concat()).ok()
+        },
+    )
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 300,
@@ -77,6 +99,30 @@ proptest! {
             prop_assert_eq!(&direct::weight_grad(tier, &d, &x, &dy), &dw, "{:?}", tier);
             prop_assert_eq!(&dots::weight_grad(tier, &d, &x, &dy), &dw, "{:?}", tier);
         }
+    }
+
+    #[test]
+    fn depthwise_is_the_formula(d in depthwise_geometry()) {
+        let x = integers(d.n * d.c_in * d.in_plane(), 1);
+        let w = integers(d.c_out * d.taps(), 2);
+        let dy = integers(d.n * d.c_out * d.out_plane(), 3);
+        let [y_bias, dx_bias] = [integers(d.c_out, 4), integers(d.c_in, 5)];
+        let [mut y, mut dx, dw] = naive(&d, &x, &w, &dy);
+        add_bias(&mut y, &y_bias, d.out_plane());
+        add_bias(&mut dx, &dx_bias, d.in_plane());
+        for tier in Tier::all() {
+            prop_assert_eq!(&depthwise::forward(tier, &d, &x, &w, Some(&y_bias)), &y, "{:?}", tier);
+            prop_assert_eq!(&depthwise::weight_grad(tier, &d, &x, &dy), &dw, "{:?}", tier);
+            if depthwise::serves_input_grad(&d) {
+                prop_assert_eq!(&depthwise::input_grad(tier, &d, &dy, &w, Some(&dx_bias)), &dx, "{:?}", tier);
+            }
+        }
+    }
+}
+
+fn add_bias(y: &mut [f32], b: &[f32], plane: usize) {
+    for (i, y) in y.iter_mut().enumerate() {
+        *y += b[i / plane % b.len()];
     }
 }
 
