@@ -8,8 +8,8 @@ use candle_core::{DType, Device, Tensor, Var};
 use support::layouts::{reals, values};
 use taper_gradcheck::GradCheck;
 use taper_ops::{
-    ChannelStatistics, Result, batch_norm, batch_norm_eval, group_norm, instance_norm, layer_norm, local_response_norm,
-    rms_norm,
+    ChannelStatistics, Result, batch_norm, batch_norm_eval, batch_norm_with_statistics, group_norm, instance_norm,
+    instance_norm_with_statistics, layer_norm, local_response_norm, rms_norm,
 };
 
 /// First and second derivatives of `f` by x, and by the weight and the bias where it takes them.
@@ -49,6 +49,15 @@ fn groups_and_instances() {
     check("group_norm", |x, w, b| group_norm(x, 2, w, b, 1e-2), &[3, 4, 5], &[4]);
     check("group_norm", |x, w, b| group_norm(x, 2, w, b, 1e-2), &[3, 6], &[6]);
     check("instance_norm", |x, w, b| instance_norm(x, w, b, 1e-2), &[2, 3, 4], &[3]);
+}
+
+#[test]
+fn beside_statistics() {
+    let batch = |x: &Tensor, w: Option<&Tensor>, b: Option<&Tensor>| Ok(batch_norm_with_statistics(x, w, b, 1e-2)?.0);
+    check("batch_norm_with_statistics", batch, &[3, 2, 4], &[2]);
+    let instance =
+        |x: &Tensor, w: Option<&Tensor>, b: Option<&Tensor>| Ok(instance_norm_with_statistics(x, w, b, 1e-2)?.0);
+    check("instance_norm_with_statistics", instance, &[2, 3, 4], &[3]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use taper_ops::{
 };
 
 /// Adaptive average pooling over `D` axes: [`adaptive_avg_pool1d`], [`adaptive_avg_pool2d`],
-/// [`adaptive_avg_pool3d`].
+/// [`adaptive_avg_pool3d`]. To size 1 it is global average pooling.
 ///
 /// ```
 /// use candle_core::{DType, Device, Module, Tensor};
@@ -72,7 +72,7 @@ impl<const D: usize> Display for AdaptiveAvgPool<D> {
 }
 
 /// Adaptive maximum pooling over `D` axes: [`adaptive_max_pool1d`], [`adaptive_max_pool2d`],
-/// [`adaptive_max_pool3d`].
+/// [`adaptive_max_pool3d`]. To size 1 it is global maximum pooling.
 ///
 /// ```
 /// use candle_core::{DType, Device, Module, Tensor};
