@@ -7,22 +7,35 @@ use candle_core::Tensor;
 use proptest::prelude::*;
 use taper_gradcheck::GradCheck;
 use taper_gradcheck::strategies::{self, ConvGeometry, Kind, PoolGeometry};
-use taper_ops::{AvgPoolSpec, ConvSpec, ConvTransposeSpec, CrossEntropySpec, MaxPoolSpec, Mode};
+use taper_ops::{AvgPoolSpec, ConvSpec, ConvTransposeSpec, CrossEntropySpec, InterpolateMode, MaxPoolSpec, Mode};
 
 /// Runs so many cases of one operator.
 type Examine = fn(usize) -> Verdict;
 
 /// taper's operators by the name of what they replace.
-pub(crate) const OPERATORS: [(&str, Examine); 10] = [
+pub(crate) const OPERATORS: [(&str, Examine); 21] = [
     ("conv1d", |cases| conv::<1>("conv1d", taper_ops::conv1d, cases)),
     ("conv2d", |cases| conv::<2>("conv2d", taper_ops::conv2d, cases)),
     ("conv_transpose1d", |cases| conv_transpose::<1>("conv_transpose1d", taper_ops::conv_transpose1d, cases)),
     ("conv_transpose2d", |cases| conv_transpose::<2>("conv_transpose2d", taper_ops::conv_transpose2d, cases)),
     ("max_pool2d", max_pool2d),
     ("avg_pool2d", avg_pool2d),
+    ("upsample_nearest1d", |n| unary(n, 3, |x| taper_ops::interpolate1d(x, 2., InterpolateMode::Nearest))),
+    ("upsample_nearest2d", |n| unary(n, 4, |x| taper_ops::interpolate2d(x, 2., InterpolateMode::Nearest))),
+    ("upsample_bilinear2d", |n| {
+        unary(n, 4, |x| taper_ops::interpolate2d(x, [2., 3.], InterpolateMode::Linear { align_corners: false }))
+    }),
     ("Linear", linear),
+    ("layer_norm", layer_norm),
+    ("rms_norm", rms_norm),
+    ("softmax_last_dim", |n| unary(n, 2, |x| taper_ops::softmax(x, 1))),
+    ("softmax", |n| unary(n, 3, |x| taper_ops::softmax(x, 1))),
+    ("log_softmax", |n| unary(n, 3, |x| taper_ops::log_softmax(x, 2))),
     ("cross_entropy", cross_entropy),
     ("relu", relu),
+    ("gelu", |n| unary(n, 3, taper_ops::gelu_tanh)),
+    ("gelu_erf", |n| unary(n, 3, taper_ops::gelu)),
+    ("silu", |n| unary(n, 3, taper_ops::silu)),
     ("dropout", dropout),
 ];
 
@@ -34,6 +47,13 @@ fn both_orders(
 ) -> taper_gradcheck::Result<Outcome> {
     let first = Outcome::from(check.check(&f, inputs)?);
     Ok(first.and(check.check_second_order(&f, inputs)?.into()))
+}
+
+/// A function of one tensor.
+fn unary(cases: usize, rank: usize, f: fn(&Tensor) -> taper_ops::Result<Tensor>) -> Verdict {
+    examine(cases, crate::cases::shape(rank), |shape| {
+        both_orders(&GradCheck::new("f").input_names(["x"]), |x| f(&x[0]), &[reals(shape, 1)?])
+    })
 }
 
 /// A convolution or its transpose: input, weight, bias and what else is said of it.
@@ -104,6 +124,22 @@ fn linear(cases: usize) -> Verdict {
         let inputs = [reals(&[batch, length, c_in], 1)?, reals(&[c_out, c_in], 2)?, reals(&[c_out], 3)?];
         let check = GradCheck::new("linear").input_names(["x", "weight", "bias"]).linear_in([0, 1, 2]);
         both_orders(&check, |x| taper_ops::linear(&x[0], &x[1], Some(&x[2])), &inputs)
+    })
+}
+
+fn layer_norm(cases: usize) -> Verdict {
+    examine(cases, (1..=3_usize, 2..=5_usize), |&(rows, width)| {
+        let inputs = [reals(&[rows, width], 1)?, reals(&[width], 2)?, reals(&[width], 3)?];
+        let check = GradCheck::new("layer_norm").input_names(["x", "weight", "bias"]);
+        both_orders(&check, |x| taper_ops::layer_norm(&x[0], &[width], Some(&x[1]), Some(&x[2]), 1e-5), &inputs)
+    })
+}
+
+fn rms_norm(cases: usize) -> Verdict {
+    examine(cases, (1..=3_usize, 2..=5_usize), |&(rows, width)| {
+        let inputs = [reals(&[rows, width], 1)?, reals(&[width], 2)?];
+        let check = GradCheck::new("rms_norm").input_names(["x", "weight"]);
+        both_orders(&check, |x| taper_ops::rms_norm(&x[0], &[width], Some(&x[1]), Some(1e-5)), &inputs)
     })
 }
 

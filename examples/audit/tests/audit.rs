@@ -39,5 +39,5 @@ fn known_defects_are_found_and_nothing_else() {
         assert_eq!(row(right)["candle"]["right"], true, "{right}");
     }
     let taper = rows.as_array().unwrap().iter().filter(|row| row["taper"].is_object());
-    assert_eq!(taper.inspect(|row| assert_eq!(row["taper"]["right"], true, "{row:#}")).count(), 10);
+    assert_eq!(taper.inspect(|row| assert_eq!(row["taper"]["right"], true, "{row:#}")).count(), 21);
 }
