@@ -186,6 +186,36 @@ fn workers_stop_loading_when_nobody_takes_their_batches() {
 }
 
 #[test]
+fn a_slow_consumer_bounds_the_batches_in_flight_all_the_way() {
+    for (workers, prefetch) in [(1, 0), (1, 3), (2, 1), (4, 0)] {
+        let reads = Arc::new(AtomicUsize::new(0));
+        let dataset = Watched { len: 60, reads: Arc::clone(&reads), at: None };
+        let loader = Loader::new(dataset, 2).unwrap().workers(workers).prefetch(prefetch);
+        for (taken, batch) in (1..).zip(loader.epoch(0, 0)) {
+            content(batch);
+            thread::sleep(Duration::from_millis(2));
+            let in_flight = reads.load(Ordering::SeqCst).div_ceil(2) - taken;
+            assert!(in_flight <= workers * (prefetch + 1), "{in_flight} of {workers} workers, prefetch {prefetch}");
+        }
+        assert_eq!(reads.load(Ordering::SeqCst), 60);
+    }
+}
+
+#[test]
+fn dropping_the_batches_at_any_point_ends_the_workers() {
+    for (workers, taken) in [(1, 0), (2, 1), (4, 7), (3, 20), (8, 3)] {
+        let reads = Arc::new(AtomicUsize::new(0));
+        let dataset = Watched { len: 40, reads: Arc::clone(&reads), at: Some((33, || panic!("late"))) };
+        let loader = Loader::new(dataset, 2).unwrap().workers(workers).prefetch(1);
+        let mut batches = loader.epoch(0, 0);
+        batches.by_ref().take(taken).for_each(drop);
+        drop(batches);
+        drop(loader);
+        assert_eq!(Arc::strong_count(&reads), 1, "{workers} workers after {taken} batches");
+    }
+}
+
+#[test]
 fn an_error_or_a_panic_takes_the_place_of_its_batch_and_ends_the_epoch() {
     let damaged = || Err(Error::Io { action: "read", path: "sample".into(), source: io::Error::other("damaged") });
     let short = || Ok(Sample { input: vec![0.0; 5], target: 0 });

@@ -4,6 +4,8 @@ use taper_ops::random;
 
 /// Set in the layer word of every counter here: a network's layers count from 0, so data never draws what they draw.
 const DATA: u32 = 0x8000_0000;
+/// Purposes that are not a place in a list of transforms count down from the top.
+const SPLIT: u32 = u32::MAX;
 /// Each sample owns this many blocks of four words.
 const BLOCKS_PER_SAMPLE: u64 = 1 << 20;
 
@@ -40,6 +42,11 @@ impl Draws {
         Self::new(seed, epoch, DATA, 0)
     }
 
+    /// The numbers that part a data set.
+    pub(crate) fn for_split(seed: u64) -> Self {
+        Self::new(seed, 0, SPLIT, 0)
+    }
+
     fn new(seed: u64, epoch: u32, layer: u32, block: u64) -> Self {
         Self { seed, epoch, layer, block, words: [0; 4], used: 4 }
     }
@@ -72,14 +79,4 @@ impl Draws {
         self.used += 1;
         self.words[self.used - 1]
     }
-}
-
-/// A uniform permutation of `0..len` by Fisher and Yates, a pure function of seed and epoch.
-pub(crate) fn permutation(seed: u64, epoch: u32, len: usize) -> Vec<usize> {
-    let mut draws = Draws::for_order(seed, epoch);
-    let mut order: Vec<usize> = (0..len).collect();
-    for last in (1..len).rev() {
-        order.swap(last, draws.below(last as u64 + 1) as usize);
-    }
-    order
 }

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 
 use candle_core::{Device, Tensor};
 
-use super::{Dataset, Draws, Sample, Transform, draws::permutation, panics};
+use super::{Dataset, Draws, Sample, Transform, order::Order, panics};
 use crate::{Error, Result};
 
 /// Some samples, ready for a forward pass.
@@ -47,7 +47,7 @@ pub struct Loader {
     transforms: Vec<Arc<dyn Transform>>,
     batch_size: usize,
     seed: u64,
-    shuffle: bool,
+    order: Order,
     drop_last: bool,
     workers: usize,
     prefetch: usize,
@@ -69,7 +69,7 @@ impl Loader {
             transforms: Vec::new(),
             batch_size,
             seed: 0,
-            shuffle: false,
+            order: Order::Sequential,
             drop_last: false,
             workers: 1,
             prefetch: 2,
@@ -85,8 +85,46 @@ impl Loader {
 
     /// Whether each epoch has an order of its own; without it the samples come in the data set's.
     pub fn shuffle(mut self, shuffle: bool) -> Self {
-        self.shuffle = shuffle;
+        self.order = if shuffle { Order::Shuffled } else { Order::Sequential };
         self
+    }
+
+    /// Draws `samples` an epoch with replacement, each sample as often on average as its share of `weights`: against
+    /// classes that are unequally frequent. Takes the place of [`shuffle`](Self::shuffle).
+    ///
+    /// Draw `i` of an epoch is a pure function of (seed, epoch, `i`), and so is what transforms make of it: a sample that
+    /// comes again is augmented in another way.
+    ///
+    /// Source: PyTorch's `WeightedRandomSampler`.
+    ///
+    /// # Errors
+    /// When there is not one weight a sample, a weight is negative or not finite, or they sum to 0.
+    ///
+    /// ```
+    /// use taper_trainer::data::{InMemoryDataset, Loader};
+    ///
+    /// # fn main() -> taper_trainer::Result<()> {
+    /// let dataset = InMemoryDataset::new(vec![0.0, 1.0, 2.0], &[1], vec![0, 0, 1])?;
+    /// let loader = Loader::new(dataset, 50)?.weighted(&[0.0, 1.0, 1.0], 100)?;
+    /// for batch in loader.epoch(0, 0) {
+    ///     assert!(!batch?.indices.contains(&0));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn weighted(mut self, weights: &[f64], samples: usize) -> Result<Self> {
+        self.order = Order::weighted(weights, samples, self.len())?;
+        Ok(self)
+    }
+
+    /// Shuffles so that each batch holds the classes in the shares they have in the data set, to within a sample or two of
+    /// each. Takes the place of [`shuffle`](Self::shuffle).
+    ///
+    /// # Errors
+    /// When a target cannot be read.
+    pub fn stratified(mut self) -> Result<Self> {
+        self.order = Order::stratified(&*self.dataset)?;
+        Ok(self)
     }
 
     /// Whether a last batch that is not full is left out.
@@ -108,7 +146,7 @@ impl Loader {
     }
 
     /// How many finished batches each worker may have waiting before it stops to load, beside the one in its hands;
-    /// 2 by default.
+    /// 2 by default. So there are never more than `workers · (batches + 1)` batches that nobody has taken.
     pub fn prefetch(mut self, batches: usize) -> Self {
         self.prefetch = batches;
         self
@@ -137,7 +175,8 @@ impl Loader {
 
     /// The number of batches in an epoch.
     pub fn batches_per_epoch(&self) -> usize {
-        if self.drop_last { self.len() / self.batch_size } else { self.len().div_ceil(self.batch_size) }
+        let samples = self.order.samples(self.len());
+        if self.drop_last { samples / self.batch_size } else { samples.div_ceil(self.batch_size) }
     }
 
     /// What decides the batches, by name: a resumed run must have the same.
@@ -146,7 +185,7 @@ impl Loader {
             ("loader samples", self.len().to_string()),
             ("loader batch_size", self.batch_size.to_string()),
             ("loader seed", self.seed.to_string()),
-            ("loader shuffle", self.shuffle.to_string()),
+            ("loader order", self.order.to_string()),
             ("loader drop_last", self.drop_last.to_string()),
             ("loader transforms", self.transforms.len().to_string()),
         ]
@@ -157,7 +196,7 @@ impl Loader {
     /// Workers start at once. They stop when the iterator is dropped, after the batch in their hands. After an error the
     /// iterator ends.
     pub fn epoch(&self, epoch: u32, first_batch: usize) -> Batches {
-        let order = if self.shuffle { permutation(self.seed, epoch, self.len()) } else { (0..self.len()).collect() };
+        let order = self.order.indices(self.seed, epoch, self.len());
         let plan = Arc::new(Plan { loader: self.clone(), order, epoch });
         let end = self.batches_per_epoch();
         let next = first_batch.min(end);
@@ -177,7 +216,7 @@ impl fmt::Debug for Loader {
             .field("samples", &self.len())
             .field("batch_size", &self.batch_size)
             .field("seed", &self.seed)
-            .field("shuffle", &self.shuffle)
+            .field("order", &format_args!("{}", self.order))
             .field("drop_last", &self.drop_last)
             .field("workers", &self.workers)
             .finish_non_exhaustive()
@@ -282,9 +321,10 @@ impl Plan {
         let size: usize = self.loader.dataset.input_shape().iter().product();
         let mut inputs = Vec::with_capacity(indices.len() * size);
         let mut targets = Vec::with_capacity(indices.len());
-        for &index in &indices {
+        for (position, &index) in (start..).zip(&indices) {
+            let drawn_for = if self.loader.order.repeats() { position } else { index };
             // After a panic the epoch is over, so nothing is read again that it may have left half-changed.
-            let sample = panics::catch(|| self.load_sample(index))
+            let sample = panics::catch(|| self.load_sample(index, drawn_for))
                 .unwrap_or_else(|message| Err(Error::LoadPanic { index, message }))?;
             inputs.extend_from_slice(&sample.input);
             targets.push(sample.target);
@@ -292,12 +332,13 @@ impl Plan {
         Ok(RawBatch { inputs, targets, indices })
     }
 
-    fn load_sample(&self, index: usize) -> Result<Sample> {
+    /// Sample `index`, changed by the draws for `drawn_for`.
+    fn load_sample(&self, index: usize, drawn_for: usize) -> Result<Sample> {
         let shape = self.loader.dataset.input_shape();
         let Sample { mut input, target } = self.loader.dataset.get(index)?;
         check_shape(index, &input, shape)?;
         for (place, transform) in (0..).zip(&self.loader.transforms) {
-            let mut draws = Draws::for_sample(self.loader.seed, self.epoch, index, place);
+            let mut draws = Draws::for_sample(self.loader.seed, self.epoch, drawn_for, place);
             input = transform.apply(input, shape, &mut draws)?;
             check_shape(index, &input, shape)?;
         }

@@ -91,9 +91,7 @@ impl Dataset for InMemoryDataset {
     }
 
     fn get(&self, index: usize) -> Result<Sample> {
-        let Some(&target) = self.targets.get(index) else {
-            return Err(value_error("index", "less than the number of samples", index.to_string()));
-        };
+        let target = self.target(index)?;
         let size: usize = self.shape.iter().product();
         let place = index * size..(index + 1) * size;
         let input = match &self.inputs {
@@ -101,6 +99,11 @@ impl Dataset for InMemoryDataset {
             Inputs::Pixels(pixels) => pixels[place].iter().map(|&pixel| f32::from(pixel) / 255.0).collect(),
         };
         Ok(Sample { input, target })
+    }
+
+    fn target(&self, index: usize) -> Result<u32> {
+        let out_of_range = || value_error("index", "less than the number of samples", index.to_string());
+        self.targets.get(index).copied().ok_or_else(out_of_range)
     }
 }
 

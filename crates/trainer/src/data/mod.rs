@@ -14,7 +14,9 @@ mod image_table;
 mod loader;
 mod memory;
 pub mod mnist;
+mod order;
 mod panics;
+mod subset;
 mod transform;
 
 pub use affine::{Affine, RandomAffine};
@@ -22,6 +24,7 @@ pub use draws::Draws;
 pub use idx::IdxFault;
 pub use loader::{Batch, Batches, Loader};
 pub use memory::InMemoryDataset;
+pub use subset::{Subset, random_split, stratified_split};
 pub use transform::{Normalize, Transform};
 
 use crate::Result;
@@ -52,6 +55,15 @@ pub trait Dataset: Send + Sync {
     /// When the sample cannot be read; the loader hands the error on in place of the batch.
     fn get(&self, index: usize) -> Result<Sample>;
 
+    /// The target of the sample at `index`. Where it can be told without reading the input, as splits and stratified
+    /// batches ask for every one, this should be overridden.
+    ///
+    /// # Errors
+    /// When the sample cannot be read.
+    fn target(&self, index: usize) -> Result<u32> {
+        Ok(self.get(index)?.target)
+    }
+
     /// Whether there is no sample at all.
     fn is_empty(&self) -> bool {
         self.len() == 0
@@ -69,5 +81,9 @@ impl<D: Dataset + ?Sized> Dataset for std::sync::Arc<D> {
 
     fn get(&self, index: usize) -> Result<Sample> {
         (**self).get(index)
+    }
+
+    fn target(&self, index: usize) -> Result<u32> {
+        (**self).target(index)
     }
 }
