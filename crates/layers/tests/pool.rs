@@ -4,10 +4,15 @@
 
 use candle_core::{DType, Device, Module, Tensor};
 use taper_layers::{
-    AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool3d, AvgPool1d, AvgPool3d, LpPool2d, MaxPool1d, MaxPool3d,
-    MaxUnpool2d, observe,
+    AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AdaptiveMaxPool3d,
+    AvgPool1d, AvgPool2d, AvgPool3d, LpPool1d, LpPool2d, LpPool3d, MaxPool1d, MaxPool2d, MaxPool3d, MaxUnpool1d,
+    MaxUnpool2d, MaxUnpool3d, observe,
 };
-use taper_ops::{AvgPoolSpec, LpPoolSpec, MaxPoolSpec, MaxUnpoolSpec};
+use taper_ops::{
+    AvgPoolSpec, LpPoolSpec, MaxPoolSpec, MaxUnpoolSpec, adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d,
+    adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d, avg_pool1d, avg_pool2d, avg_pool3d, lp_pool1d,
+    lp_pool2d, lp_pool3d, max_pool1d, max_pool2d, max_pool3d,
+};
 
 #[test]
 fn they_print_as_pytorch_prints_them() {
@@ -73,4 +78,54 @@ fn they_keep_samples_and_channels_and_are_observed() {
         "AdaptiveMaxPool3d",
     ];
     assert_eq!(kinds, expected);
+}
+
+#[test]
+fn every_rank_is_its_operator() {
+    let x = |shape: &[usize]| Tensor::randn(0f64, 1., shape, &Device::Cpu).unwrap();
+    let (l, p, v) = (x(&[2, 3, 7]), x(&[2, 3, 7, 6]), x(&[2, 3, 4, 7, 6]));
+    let (max1, max2, max3) = (MaxPoolSpec::new(2), MaxPoolSpec::new([3, 2]), MaxPoolSpec::new([1, 3, 2]));
+    let (avg1, avg2, avg3) = (AvgPoolSpec::new(2), AvgPoolSpec::new([3, 2]), AvgPoolSpec::new([1, 3, 2]));
+    let (lp1, lp2, lp3) = (LpPoolSpec::new(4., 2), LpPoolSpec::new(4., [3, 2]), LpPoolSpec::new(4., [1, 3, 2]));
+    let pairs = [
+        (MaxPool1d::from(max1).forward(&l), max_pool1d(&l, &max1)),
+        (MaxPool2d::from(max2).forward(&p), max_pool2d(&p, &max2)),
+        (MaxPool3d::from(max3).forward(&v), max_pool3d(&v, &max3)),
+        (AvgPool1d::from(avg1).forward(&l), avg_pool1d(&l, &avg1)),
+        (AvgPool2d::from(avg2).forward(&p), avg_pool2d(&p, &avg2)),
+        (AvgPool3d::from(avg3).forward(&v), avg_pool3d(&v, &avg3)),
+        (LpPool1d::from(lp1).forward(&l), lp_pool1d(&l, &lp1)),
+        (LpPool2d::from(lp2).forward(&p), lp_pool2d(&p, &lp2)),
+        (LpPool3d::from(lp3).forward(&v), lp_pool3d(&v, &lp3)),
+        (AdaptiveAvgPool1d::new(3).forward(&l), adaptive_avg_pool1d(&l, 3)),
+        (AdaptiveAvgPool2d::new([3, 1]).forward(&p), adaptive_avg_pool2d(&p, [3, 1])),
+        (AdaptiveAvgPool3d::new([1, 3, 2]).forward(&v), adaptive_avg_pool3d(&v, [1, 3, 2])),
+        (AdaptiveMaxPool1d::new(3).forward(&l), adaptive_max_pool1d(&l, 3)),
+        (AdaptiveMaxPool2d::new([3, 1]).forward(&p), adaptive_max_pool2d(&p, [3, 1])),
+        (AdaptiveMaxPool3d::new([1, 3, 2]).forward(&v), adaptive_max_pool3d(&v, [1, 3, 2])),
+    ];
+    for (i, (layer, operator)) in pairs.into_iter().enumerate() {
+        assert_same(&format!("pair {i}"), &layer.unwrap(), &operator.unwrap());
+    }
+}
+
+#[test]
+fn an_unpool_puts_maxima_back_in_every_rank() {
+    let x = |shape: &[usize]| Tensor::randn(0f64, 1., shape, &Device::Cpu).unwrap().abs().unwrap();
+    let (l, p, v) = (x(&[2, 3, 8]), x(&[2, 3, 6, 8]), x(&[2, 3, 4, 6, 8]));
+    let (max1, max2, max3) = (MaxPool1d::new(2), MaxPool2d::new([3, 2]), MaxPool3d::new([1, 3, 2]));
+    let line = max1.forward_with_indices(&l).and_then(|(y, i)| MaxUnpool1d::new(2).forward(&y, &i)).unwrap();
+    let plane = max2.forward_with_indices(&p).and_then(|(y, i)| MaxUnpool2d::new([3, 2]).forward(&y, &i)).unwrap();
+    let volume = max3.forward_with_indices(&v).and_then(|(y, i)| MaxUnpool3d::new([1, 3, 2]).forward(&y, &i)).unwrap();
+    assert_same("line", &max1.forward(&line).unwrap(), &max1.forward(&l).unwrap());
+    assert_same("plane", &max2.forward(&plane).unwrap(), &max2.forward(&p).unwrap());
+    assert_same("volume", &max3.forward(&volume).unwrap(), &max3.forward(&v).unwrap());
+    for (unpooled, x) in [(line, l), (plane, p), (volume, v)] {
+        assert_eq!(unpooled.dims(), x.dims());
+    }
+}
+
+fn assert_same(what: &str, actual: &Tensor, expected: &Tensor) {
+    let values = |x: &Tensor| x.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+    assert_eq!((actual.dims(), values(actual)), (expected.dims(), values(expected)), "{what}");
 }
