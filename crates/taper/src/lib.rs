@@ -113,7 +113,9 @@ pub mod prelude {
         AvgPoolSpec, ConvSpec, CrossEntropySpec, InterpolateMode, MaxPoolSpec, Mode, Padding, avg_pool2d, conv2d,
         cross_entropy, dropout, linear, max_pool2d, relu,
     };
-    pub use crate::trainer::data::{Dataset, InMemoryDataset, Loader, random_split};
+    pub use crate::trainer::data::{
+        Dataset, InMemoryDataset, Loader, Normalize, RandomAffine, RandomCrop, RandomHorizontalFlip, random_split,
+    };
     pub use crate::trainer::optim::{AdamW, AdamWConfig, Sgd, SgdConfig};
     pub use crate::trainer::{Checkpoints, CosineAnnealing, CsvLog, OneCycle, Progress, Trainer};
     pub use crate::{DType, Device, Module, Tensor, Var, VarBuilder};

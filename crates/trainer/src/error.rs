@@ -88,8 +88,8 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// A sample is not of the shape that its data set declares.
-    #[error("sample {index} has {values} values, but its data set declares shape {shape:?}")]
+    /// A sample is not of the shape that its data set, or a transform, declares.
+    #[error("sample {index} has {values} values, but its data set and transforms declare shape {shape:?}")]
     SampleShape {
         /// The sample.
         index: usize,

@@ -221,7 +221,7 @@ fn an_error_or_a_panic_takes_the_place_of_its_batch_and_ends_the_epoch() {
     let short = || Ok(Sample { input: vec![0.0; 5], target: 0 });
     let acts: [(Read, &str); 3] = [
         (damaged, "cannot read sample: damaged"),
-        (short, "sample 13 has 5 values, but its data set declares shape [1, 2, 3]"),
+        (short, "sample 13 has 5 values, but its data set and transforms declare shape [1, 2, 3]"),
         (|| panic!("no such {}", "picture"), "loading sample 13 panicked: no such picture"),
     ];
     for (act, expected) in acts {

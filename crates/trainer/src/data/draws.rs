@@ -6,7 +6,8 @@ use taper_ops::random;
 const DATA: u32 = 0x8000_0000;
 /// Purposes that are not a place in a list of transforms count down from the top.
 const SPLIT: u32 = u32::MAX;
-/// Each sample owns this many blocks of four words.
+const FIRST_OF_BATCH: u32 = SPLIT - 1;
+/// Each sample, and each batch, owns this many blocks of four words.
 const BLOCKS_PER_SAMPLE: u64 = 1 << 20;
 
 /// Uniform random numbers for one purpose: a sequence that is a pure function of seed, epoch, sample and transform.
@@ -35,6 +36,12 @@ impl Draws {
     pub fn for_sample(seed: u64, epoch: u32, index: usize, transform: u32) -> Self {
         let first_block = (index as u64).wrapping_mul(BLOCKS_PER_SAMPLE);
         Self::new(seed, epoch, DATA.wrapping_add(1).wrapping_add(transform), first_block)
+    }
+
+    /// The numbers of the batch transform at place `transform` in a loader's list, for `batch` of `epoch`.
+    pub fn for_batch(seed: u64, epoch: u32, batch: usize, transform: u32) -> Self {
+        let first_block = (batch as u64).wrapping_mul(BLOCKS_PER_SAMPLE);
+        Self::new(seed, epoch, FIRST_OF_BATCH.wrapping_sub(transform), first_block)
     }
 
     /// The numbers that order the samples of `epoch`.

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 
 use candle_core::{Device, Tensor};
 
-use super::{Dataset, Draws, Sample, Transform, order::Order, panics};
+use super::{BatchTransform, Dataset, Draws, Sample, Samples, Targets, Transform, order::Order, panics};
 use crate::{Error, Result};
 
 /// Some samples, ready for a forward pass.
@@ -16,7 +16,7 @@ use crate::{Error, Result};
 pub struct Batch {
     /// The inputs `[N, …]`, float32: `[N, C, H, W]` for images.
     pub inputs: Tensor,
-    /// The classes `[N]`, u32.
+    /// The classes `[N]`, u32; where a [`BatchTransform`] mixes them, the probabilities `[N, classes]`, float32.
     pub targets: Tensor,
     /// Which samples of the data set these are.
     pub indices: Vec<usize>,
@@ -45,6 +45,7 @@ pub struct Batch {
 pub struct Loader {
     dataset: Arc<dyn Dataset>,
     transforms: Vec<Arc<dyn Transform>>,
+    batch_transforms: Vec<Arc<dyn BatchTransform>>,
     batch_size: usize,
     seed: u64,
     order: Order,
@@ -67,6 +68,7 @@ impl Loader {
         Ok(Self {
             dataset: Arc::new(dataset),
             transforms: Vec::new(),
+            batch_transforms: Vec::new(),
             batch_size,
             seed: 0,
             order: Order::Sequential,
@@ -139,6 +141,12 @@ impl Loader {
         self
     }
 
+    /// Adds a transform of whole batches, after those that were added before, and after all transforms of samples.
+    pub fn batch_transform(mut self, transform: impl BatchTransform + 'static) -> Self {
+        self.batch_transforms.push(Arc::new(transform));
+        self
+    }
+
     /// The number of background threads; with 0 each batch is loaded when it is asked for.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
@@ -179,8 +187,17 @@ impl Loader {
         if self.drop_last { samples / self.batch_size } else { samples.div_ceil(self.batch_size) }
     }
 
+    /// The shape of one input as batches hold it: that of the data set, after all transforms.
+    ///
+    /// # Errors
+    /// When a transform does not apply to its input's shape.
+    pub fn input_shape(&self) -> Result<Vec<usize>> {
+        let shape = self.dataset.input_shape().to_vec();
+        self.transforms.iter().try_fold(shape, |shape, transform| transform.output_shape(&shape))
+    }
+
     /// What decides the batches, by name: a resumed run must have the same.
-    pub(crate) fn configuration(&self) -> [(&'static str, String); 6] {
+    pub(crate) fn configuration(&self) -> [(&'static str, String); 7] {
         [
             ("loader samples", self.len().to_string()),
             ("loader batch_size", self.batch_size.to_string()),
@@ -188,6 +205,7 @@ impl Loader {
             ("loader order", self.order.to_string()),
             ("loader drop_last", self.drop_last.to_string()),
             ("loader transforms", self.transforms.len().to_string()),
+            ("loader batch_transforms", self.batch_transforms.len().to_string()),
         ]
     }
 
@@ -241,7 +259,7 @@ impl Iterator for Batches {
         if self.next == self.end {
             return None;
         }
-        let batch = self.take().and_then(|batch| batch.into_tensors(&self.plan));
+        let batch = self.take().and_then(|batch| batch.into_tensors(&self.plan.loader.device));
         self.next = if batch.is_ok() { self.next + 1 } else { self.end };
         Some(batch)
     }
@@ -316,10 +334,10 @@ struct Plan {
 impl Plan {
     fn load(&self, batch: usize) -> Result<RawBatch> {
         let start = batch * self.loader.batch_size;
-        let end = (start + self.loader.batch_size).min(self.order.len());
+        let end = start.saturating_add(self.loader.batch_size).min(self.order.len());
         let indices = self.order[start..end].to_vec();
-        let size: usize = self.loader.dataset.input_shape().iter().product();
-        let mut inputs = Vec::with_capacity(indices.len() * size);
+        let shape = self.loader.input_shape()?;
+        let mut inputs = Vec::with_capacity(indices.len() * shape.iter().product::<usize>());
         let mut targets = Vec::with_capacity(indices.len());
         for (position, &index) in (start..).zip(&indices) {
             let drawn_for = if self.loader.order.repeats() { position } else { index };
@@ -329,18 +347,26 @@ impl Plan {
             inputs.extend_from_slice(&sample.input);
             targets.push(sample.target);
         }
-        Ok(RawBatch { inputs, targets, indices })
+        let mut samples = Samples { inputs, shape, targets: Targets::Classes(targets) };
+        for (place, transform) in (0..).zip(&self.loader.batch_transforms) {
+            let mut draws = Draws::for_batch(self.loader.seed, self.epoch, batch, place);
+            panics::catch(|| transform.apply(&mut samples, &mut draws))
+                .unwrap_or_else(|message| Err(Error::LoadPanic { index: indices[0], message }))?;
+        }
+        Ok(RawBatch { samples, indices })
     }
 
     /// Sample `index`, changed by the draws for `drawn_for`.
     fn load_sample(&self, index: usize, drawn_for: usize) -> Result<Sample> {
-        let shape = self.loader.dataset.input_shape();
+        let mut shape = self.loader.dataset.input_shape().to_vec();
         let Sample { mut input, target } = self.loader.dataset.get(index)?;
-        check_shape(index, &input, shape)?;
+        check_shape(index, &input, &shape)?;
         for (place, transform) in (0..).zip(&self.loader.transforms) {
             let mut draws = Draws::for_sample(self.loader.seed, self.epoch, drawn_for, place);
-            input = transform.apply(input, shape, &mut draws)?;
-            check_shape(index, &input, shape)?;
+            let output_shape = transform.output_shape(&shape)?;
+            input = transform.apply(input, &shape, &mut draws)?;
+            shape = output_shape;
+            check_shape(index, &input, &shape)?;
         }
         Ok(Sample { input, target })
     }
@@ -348,17 +374,18 @@ impl Plan {
 
 /// A batch on its way between threads; the thread that takes it makes the tensors.
 struct RawBatch {
-    inputs: Vec<f32>,
-    targets: Vec<u32>,
+    samples: Samples,
     indices: Vec<usize>,
 }
 
 impl RawBatch {
-    fn into_tensors(self, plan: &Plan) -> Result<Batch> {
-        let Self { inputs, targets, indices } = self;
-        let shape: Vec<usize> = [indices.len()].iter().chain(plan.loader.dataset.input_shape()).copied().collect();
-        let device = &plan.loader.device;
-        let targets = Tensor::from_vec(targets, indices.len(), device)?;
+    fn into_tensors(self, device: &Device) -> Result<Batch> {
+        let Self { samples: Samples { inputs, shape, targets }, indices } = self;
+        let shape = [&[indices.len()], shape.as_slice()].concat();
+        let targets = match targets {
+            Targets::Classes(classes) => Tensor::from_vec(classes, indices.len(), device)?,
+            Targets::Probabilities { values, classes } => Tensor::from_vec(values, (indices.len(), classes), device)?,
+        };
         Ok(Batch { inputs: Tensor::from_vec(inputs, shape, device)?, targets, indices })
     }
 }

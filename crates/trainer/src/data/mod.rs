@@ -4,7 +4,6 @@
 //! way (the order, a [`Transform`]) is a pure function of (seed, epoch, sample): batches are the same for any number of
 //! threads, and after a resume at any batch.
 
-mod affine;
 mod draws;
 #[cfg(feature = "hub")]
 pub mod hub;
@@ -19,13 +18,15 @@ mod panics;
 mod subset;
 mod transform;
 
-pub use affine::{Affine, RandomAffine};
 pub use draws::Draws;
 pub use idx::IdxFault;
 pub use loader::{Batch, Batches, Loader};
 pub use memory::InMemoryDataset;
 pub use subset::{Subset, random_split, stratified_split};
-pub use transform::{Normalize, Transform};
+pub use transform::{
+    Affine, BatchTransform, CenterCrop, ColorJitter, CutMix, Cutout, MixUp, Normalize, RandomAffine, RandomCrop,
+    RandomErasing, RandomHorizontalFlip, RandomVerticalFlip, Resize, Samples, Targets, Transform,
+};
 
 use crate::Result;
 

@@ -1,19 +1,7 @@
-//! What is done to each sample before it joins a batch.
+//! Normalisation by the statistics of the whole data set.
 
-use super::Draws;
+use super::{Draws, Transform};
 use crate::{Error, Result};
-
-/// A change to the input of one sample that keeps its shape: augmentation, normalisation.
-///
-/// All that is random comes from `draws`, so that a sample is changed in the same way by any thread, and in another way
-/// in another epoch.
-pub trait Transform: Send + Sync {
-    /// The changed input; `shape` is the data set's [`input_shape`](super::Dataset::input_shape).
-    ///
-    /// # Errors
-    /// When the transform does not apply to inputs of this shape.
-    fn apply(&self, input: Vec<f32>, shape: &[usize], draws: &mut Draws) -> Result<Vec<f32>>;
-}
 
 /// Shifts and scales each channel to the mean 0 and the deviation 1 that the whole data set then has.
 ///

@@ -1,6 +1,6 @@
 //! Augmentation by turning, scaling and shifting pictures.
 
-use super::{Draws, Transform};
+use super::{Draws, Transform, image_shape};
 use crate::{Error, Result};
 
 /// Turns, scales and shifts pictures `[C, H, W]` about their centre; what comes from outside is 0.
@@ -32,7 +32,7 @@ pub struct Affine {
 
 impl Transform for Affine {
     fn apply(&self, input: Vec<f32>, shape: &[usize], _: &mut Draws) -> Result<Vec<f32>> {
-        let (height, width) = plane("Affine", shape)?;
+        let [_, height, width] = image_shape("Affine", shape)?;
         Ok(self.resample(&input, height, width))
     }
 }
@@ -138,14 +138,7 @@ impl RandomAffine {
 
 impl Transform for RandomAffine {
     fn apply(&self, input: Vec<f32>, shape: &[usize], draws: &mut Draws) -> Result<Vec<f32>> {
-        let (height, width) = plane("RandomAffine", shape)?;
+        let [_, height, width] = image_shape("RandomAffine", shape)?;
         Ok(self.draw(height, width, draws).resample(&input, height, width))
-    }
-}
-
-fn plane(op: &'static str, shape: &[usize]) -> Result<(usize, usize)> {
-    match *shape {
-        [_, height, width] => Ok((height, width)),
-        _ => Err(Error::Value { op, argument: "input", expected: "of shape [C, H, W]", value: format!("{shape:?}") }),
     }
 }
