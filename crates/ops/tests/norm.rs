@@ -293,6 +293,49 @@ proptest! {
 }
 
 #[test]
+fn few_large_sets_are_what_tensor_operators_compose() {
+    // [samples, channels, positions], and how many sets a sample has; none: a set a channel.
+    for ([n, c, p], groups) in [
+        ([2, 1, 181 * 197], None),
+        ([5, 3, 97 * 101], None),
+        ([1, 3, 111 * 113], Some(1)),
+        ([2, 2, 181 * 197], Some(1)),
+        ([1, 600, 143], Some(2)),
+        ([3, 40_001, 1], Some(1)),
+    ] {
+        for (dtype, tolerance) in [(DType::F64, 1e-9), (DType::F32, 1e-4)] {
+            let real = |shape: &[usize], seed| reals(shape, seed).to_dtype(dtype).unwrap();
+            let [x, weight, bias] = [(&[n, c, p][..], 1), (&[c], 2), (&[c], 3)]
+                .map(|(shape, seed)| Var::from_tensor(&real(shape, seed)).unwrap());
+            let y = match groups {
+                None => batch_norm(&x, Some(&weight), Some(&bias), 1e-5),
+                Some(groups) => group_norm(&x, groups, Some(&weight), Some(&bias), 1e-5),
+            };
+            let composed = || -> candle_core::Result<Tensor> {
+                let (sets, over) = groups.map_or((x.reshape((n, c, p))?, vec![0, 2]), |groups| {
+                    (x.reshape((n, groups, c / groups * p)).unwrap(), vec![2])
+                });
+                let centred = sets.broadcast_sub(&sets.mean_keepdim(over.clone())?)?;
+                let var = (centred.sqr()?.mean_keepdim(over)? + 1e-5)?;
+                let unit = centred.broadcast_div(&var.sqrt()?)?.reshape((n, c, p))?;
+                unit.broadcast_mul(&weight.reshape((1, c, 1))?)?.broadcast_add(&bias.reshape((1, c, 1))?)
+            };
+            let all = |y: Tensor| {
+                let grads = (&y * real(&[n, c, p], 4)).unwrap().sum_all().unwrap().backward().unwrap();
+                let grad = |var: &Var| grads.get(var).unwrap().clone();
+                [grad(&x), grad(&weight), grad(&bias), y]
+            };
+            let found = all(y.unwrap());
+            for ((what, found), expected) in
+                ["dx", "dweight", "dbias", "y"].iter().zip(found).zip(all(composed().unwrap()))
+            {
+                close(what, &found, &expected, tolerance);
+            }
+        }
+    }
+}
+
+#[test]
 fn the_batch_statistics_are_the_mean_and_the_unbiased_variance() {
     for shape in [vec![5, 3], vec![2, 3, 7], vec![4, 3, 5, 6]] {
         let x = reals(&shape, 5);
@@ -412,9 +455,11 @@ fn bf16_and_f16() {
 fn the_bits_do_not_depend_on_threads() {
     for (call, shape) in [
         (Call::Batch, vec![7, 5, 61, 67]),
+        (Call::Batch, vec![2, 1, 181, 197]),
         (Call::Batch, vec![517, 93]),
         (Call::Eval, vec![7, 5, 61, 67]),
         (Call::Groups(3), vec![5, 6, 61, 67]),
+        (Call::Groups(2), vec![1, 600, 11, 13]),
         (Call::LastAxes { centred: true }, vec![517, 93]),
         (Call::LastAxes { centred: false }, vec![517, 93]),
     ] {

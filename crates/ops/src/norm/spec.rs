@@ -24,6 +24,20 @@ pub(super) enum Sets {
     Groups(usize),
 }
 
+/// Neighbouring elements of a set.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part {
+    pub(super) start: usize,
+    /// The channel of the first, counted from that of the set's piece.
+    pub(super) channel: usize,
+    pub(super) len: usize,
+}
+
+/// Sets below which a task a set would leave cores idle.
+const FEW: usize = 8;
+/// Elements of a set from which on it may be cut.
+const CUT: usize = 1 << 15;
+
 /// A normalisation of `[samples, channels, positions]`, checked: every channel has a weight and a bias. Where the axes
 /// that are normalised have a weight an element, they are the channels, and there is one position.
 #[derive(Debug, Clone)]
@@ -131,13 +145,33 @@ impl NormDims {
         }
     }
 
-    /// Where each piece of a set starts.
-    pub(super) fn pieces(&self, set: usize) -> impl Iterator<Item = usize> + Clone + use<> {
+    /// The parts of a set, in order: its pieces, or where sets are cut the cuts of its pieces.
+    pub(super) fn parts(&self, set: usize) -> impl Iterator<Item = Part> + use<> {
         let (first, step, count) = match self.sets {
             Sets::Channels => (set * self.positions, self.channels * self.positions, self.samples),
             Sets::Groups(_) => (set * self.set_len(), 0, 1),
         };
-        (0..count).map(move |i| first + i * step)
+        let (piece, positions) = (self.piece_len(), self.positions.max(1));
+        let [block, cut] = if self.cuts_sets() { self.cuts() } else { [piece.max(1); 2] };
+        let cuts = move |start: usize| {
+            (0..piece).step_by(block).flat_map(move |first| {
+                let end = piece.min(first + block);
+                let part = move |at| Part { start: start + at, channel: at / positions, len: cut.min(end - at) };
+                (first..end).step_by(cut).map(part)
+            })
+        };
+        (0..count).flat_map(move |i| cuts(first + i * step))
+    }
+
+    /// Whether the sets are too few and too large for a task each.
+    pub(super) fn cuts_sets(&self) -> bool {
+        self.set_count() < FEW && self.set_len() > CUT
+    }
+
+    /// How pieces are cut: into blocks of whole runs of a channel, or of one, and these into parts.
+    pub(super) fn cuts(&self) -> [usize; 2] {
+        let positions = self.positions.max(1);
+        [(CUT / positions).max(1) * positions, CUT]
     }
 
     /// The channels of any of a set's pieces: the first, and how many.

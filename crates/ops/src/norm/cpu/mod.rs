@@ -1,12 +1,15 @@
 //! The normalisation and its gradients on slices.
 //!
 //! All of a set is done by one task: its statistics and what they make of it, while its elements are still in the cache.
+//! Where the sets are few and large, their passes are cut into tasks themselves.
 
 mod sums;
 
-use super::spec::{NormDims, Sets, Statistics};
+use super::spec::{NormDims, Part, Sets, Statistics};
 use crate::parallel::{for_each_item, map, map_items};
+use crate::simd::Tier;
 use crate::storage::Element;
+use pulp::{Simd, WithSimd};
 use sums::Moments;
 
 /// Work an element, in simple operations.
@@ -55,9 +58,11 @@ pub(super) fn forward<T: Element>(
     let sets = for_each_set(dims, &mut y, |index, y| {
         let set = fixed.map_or_else(|| statistics(dims, x, index), |fixed| fixed[index]);
         let [weight, bias] = [weight, bias].map(|affine| of_piece(dims, index, affine));
-        for (start, y) in dims.pieces(index).zip(y) {
-            normalise(dims.positions, &set, &x[start..][..y.len()], weight, bias, y);
-        }
+        for_each_part(dims, index, y, |part, y| {
+            let [weight, bias] = [weight, bias].map(|affine| affine.map(|affine| &affine[part.channel..]));
+            let (positions, x) = (dims.positions.min(y.len()), &x[part.start..][..y.len()]);
+            Tier::best().run(Normalise { positions, set, x, weight, bias, y });
+        });
         set
     });
     (y, sets)
@@ -80,10 +85,12 @@ pub(super) fn input_grad<T: Element>(
     let count = dims.set_len() as f64;
     let sums = for_each_set(dims, &mut dx, |index, dx| {
         let (set, weight) = (&sets[index], of_piece(dims, index, weight));
-        let pieces = || dims.pieces(index).map(|start| [x, dy].map(|v| &v[start..][..dims.piece_len()]));
         let sums = match dims.statistics {
             Statistics::Fixed => [0.; 2],
-            _ => pieces().fold([0.; 2], |sums, [x, dy]| add(sums, weighted_products(dims, set.mean, x, weight, dy))),
+            _ => fold_parts(dims, index, [0.; 2], add, |part| {
+                let [x, dy] = [x, dy].map(|v| &v[part.start..][..part.len]);
+                weighted_products(dims, set.mean, x, weight.map(|weight| &weight[part.channel..]), dy)
+            }),
         };
         let common = weight.filter(|_| dims.sets == Sets::Channels).map_or(1., |weight| weight[0].to_f64()) / count;
         let slope = -set.scale.powi(3) * sums[1] * common;
@@ -91,11 +98,14 @@ pub(super) fn input_grad<T: Element>(
             Statistics::Centred => -set.scale * sums[0] * common,
             _ => 0.,
         };
-        for ([x, dy], dx) in pieces().zip(dx) {
+        for_each_part(dims, index, dx, |part, dx| {
+            let [x, dy] = [x, dy].map(|v| &v[part.start..][..part.len]);
             // Where the statistics are constants, x takes no part, whatever it is.
             let x = (dims.statistics != Statistics::Fixed).then_some(x);
-            differentiate(dims.positions, set, [slope, shift], x, weight, dy, dx);
-        }
+            let weight = weight.map(|weight| &weight[part.channel..]);
+            let positions = dims.positions.min(part.len);
+            Tier::best().run(Differentiate { positions, set: *set, slope, shift, x, weight, dy, dx });
+        });
         sums
     });
     (dx, sums)
@@ -155,66 +165,114 @@ fn columns<T: Element>(dims: &NormDims, sets: &[Set], x: &[T], dy: &[T]) -> Vec<
 }
 
 fn statistics<T: Element>(dims: &NormDims, x: &[T], index: usize) -> Set {
-    let pieces = dims.pieces(index).map(|start| &x[start..][..dims.piece_len()]);
     let count = dims.set_len() as f64;
+    let of = |part: Part| &x[part.start..][..part.len];
     match dims.statistics {
-        Statistics::Uncentred => Set::new(0., pieces.map(sums::squares).sum::<f64>() / count, dims.eps),
+        Statistics::Uncentred => {
+            let squares = fold_parts(dims, index, 0., |a, b| a + b, |part| sums::squares(of(part)));
+            Set::new(0., squares / count, dims.eps)
+        }
         _ => {
-            let moments = pieces.map(Moments::of).fold(Moments::default(), Moments::and);
+            let moments = fold_parts(dims, index, Moments::default(), Moments::and, |part| Moments::of(of(part)));
             Set::new(moments.mean, moments.squares / count, dims.eps)
         }
     }
 }
 
 /// `y = (x − mean) · scale · weight + bias`, with a weight and a bias every `positions` elements.
-fn normalise<T: Element>(positions: usize, set: &Set, x: &[T], weight: Option<&[T]>, bias: Option<&[T]>, y: &mut [T]) {
-    let (mean, rest) = set.split_mean::<T>();
-    let (scale, shift) = (T::from_f64(set.scale), T::from_f64(-rest * set.scale));
-    let unit = |x: T| (x - mean) * scale + shift;
-    match (weight, bias) {
-        (None, _) => y.iter_mut().zip(x).for_each(|(y, &x)| *y = unit(x)),
-        (Some(weight), None) if positions == 1 => {
-            y.iter_mut().zip(x).zip(weight).for_each(|((y, &x), &w)| *y = unit(x) * w);
-        }
-        (Some(weight), Some(bias)) if positions == 1 => {
-            y.iter_mut().zip(x).zip(weight.iter().zip(bias)).for_each(|((y, &x), (&w, &b))| *y = unit(x) * w + b);
-        }
-        (Some(weight), bias) => {
-            let runs = y.chunks_exact_mut(positions.max(1)).zip(x.chunks_exact(positions.max(1)));
-            for (channel, (y, x)) in runs.enumerate() {
-                let scale = weight[channel].to_f64() * set.scale;
-                let bias = bias.map_or(0., |bias| bias[channel].to_f64());
-                let (scale, shift) = (T::from_f64(scale), T::from_f64(bias - rest * scale));
-                y.iter_mut().zip(x).for_each(|(y, &x)| *y = (x - mean) * scale + shift);
+struct Normalise<'a, T> {
+    positions: usize,
+    set: Set,
+    x: &'a [T],
+    weight: Option<&'a [T]>,
+    bias: Option<&'a [T]>,
+    y: &'a mut [T],
+}
+
+impl<T: Element> WithSimd for Normalise<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { positions, set, x, weight, bias, y } = self;
+        let (mean, rest) = set.split_mean::<T>();
+        let (scale, shift) = (T::from_f64(set.scale), T::from_f64(-rest * set.scale));
+        let unit = |x: T| (x - mean) * scale + shift;
+        match (weight, bias) {
+            (None, _) => {
+                for (y, &x) in y.iter_mut().zip(x) {
+                    *y = unit(x);
+                }
+            }
+            (Some(weight), None) if positions == 1 => {
+                for ((y, &x), &w) in y.iter_mut().zip(x).zip(weight) {
+                    *y = unit(x) * w;
+                }
+            }
+            (Some(weight), Some(bias)) if positions == 1 => {
+                for ((y, &x), (&w, &b)) in y.iter_mut().zip(x).zip(weight.iter().zip(bias)) {
+                    *y = unit(x) * w + b;
+                }
+            }
+            (Some(weight), bias) => {
+                let runs = y.chunks_exact_mut(positions.max(1)).zip(x.chunks_exact(positions.max(1)));
+                for (channel, (y, x)) in runs.enumerate() {
+                    let scale = weight[channel].to_f64() * set.scale;
+                    let bias = bias.map_or(0., |bias| bias[channel].to_f64());
+                    let (scale, shift) = (T::from_f64(scale), T::from_f64(bias - rest * scale));
+                    for (y, &x) in y.iter_mut().zip(x) {
+                        *y = (x - mean) * scale + shift;
+                    }
+                }
             }
         }
     }
 }
 
 /// `dx = scale · weight · dy + slope · (x − mean) + shift`, with a weight every `positions` elements.
-fn differentiate<T: Element>(
+struct Differentiate<'a, T> {
     positions: usize,
-    set: &Set,
-    [slope, shift]: [f64; 2],
-    x: Option<&[T]>,
-    weight: Option<&[T]>,
-    dy: &[T],
-    dx: &mut [T],
-) {
-    // The terms of a small set cancel: they are added in float64 and rounded once.
-    let weight = |i: usize| set.scale * weight.map_or(1., |weight| weight[i].to_f64());
-    let runs = dx.chunks_exact_mut(positions.max(1)).zip(dy.chunks_exact(positions.max(1))).enumerate();
-    match x {
-        None => runs.for_each(|(i, (dx, dy))| {
-            let scale = weight(i);
-            dx.iter_mut().zip(dy).for_each(|(dx, &dy)| *dx = T::from_f64(dy.to_f64() * scale));
-        }),
-        Some(x) => runs.zip(x.chunks_exact(positions.max(1))).for_each(|((i, (dx, dy)), x)| {
-            let scale = weight(i);
-            for ((dx, &dy), &x) in dx.iter_mut().zip(dy).zip(x) {
-                *dx = T::from_f64(dy.to_f64() * scale + ((x.to_f64() - set.mean) * slope + shift));
+    set: Set,
+    slope: f64,
+    shift: f64,
+    x: Option<&'a [T]>,
+    weight: Option<&'a [T]>,
+    dy: &'a [T],
+    dx: &'a mut [T],
+}
+
+impl<T: Element> WithSimd for Differentiate<'_, T> {
+    type Output = ();
+
+    /// The terms of a small set cancel: they are added in float64 and rounded once.
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { positions, set, slope, shift, x, weight, dy, dx } = self;
+        let term = |x: T| (x.to_f64() - set.mean) * slope + shift;
+        match (x, weight) {
+            (Some(x), Some(weight)) if positions == 1 => {
+                for (((dx, &dy), &x), &w) in dx.iter_mut().zip(dy).zip(x).zip(weight) {
+                    *dx = T::from_f64(dy.to_f64() * (set.scale * w.to_f64()) + term(x));
+                }
             }
-        }),
+            _ => {
+                for (i, (dx, dy)) in dx.chunks_mut(positions.max(1)).zip(dy.chunks(positions.max(1))).enumerate() {
+                    let scale = set.scale * weight.map_or(1., |weight| weight[i].to_f64());
+                    match x {
+                        None => {
+                            for (dx, &dy) in dx.iter_mut().zip(dy) {
+                                *dx = T::from_f64(dy.to_f64() * scale);
+                            }
+                        }
+                        Some(x) => {
+                            for ((dx, &dy), &x) in dx.iter_mut().zip(dy).zip(&x[i * positions..]) {
+                                *dx = T::from_f64(dy.to_f64() * scale + term(x));
+                            }
+                        }
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -225,7 +283,8 @@ fn weighted_products<T: Element>(dims: &NormDims, mean: f64, x: &[T], weight: Op
             sums::weighted_products(x, weight, dy, mean)
         }
         Some(weight) if dims.sets != Sets::Channels => {
-            let runs = x.chunks_exact(dims.positions.max(1)).zip(dy.chunks_exact(dims.positions.max(1))).zip(weight);
+            let positions = dims.positions.min(x.len()).max(1);
+            let runs = x.chunks_exact(positions).zip(dy.chunks_exact(positions)).zip(weight);
             runs.fold([0.; 2], |sums, ((x, dy), &w)| add(sums, sums::products(x, dy, mean).map(|sum| sum * w.to_f64())))
         }
         _ => sums::products(x, dy, mean),
@@ -249,6 +308,39 @@ fn for_each_set<T: Element, R: Send>(
             }
             map_items(&mut sets, 1, cost, |set, pieces| f(set, &mut pieces[0]))
         }
+    }
+}
+
+/// The sum, by `add` and in order, of `f` over the parts of a set.
+fn fold_parts<R: Send>(
+    dims: &NormDims,
+    set: usize,
+    zero: R,
+    add: impl Fn(R, R) -> R,
+    f: impl Fn(Part) -> R + Sync + Send,
+) -> R {
+    if dims.cuts_sets() {
+        let parts: Vec<Part> = dims.parts(set).collect();
+        map(parts.len(), |i| f(parts[i])).into_iter().fold(zero, add)
+    } else {
+        dims.parts(set).map(f).fold(zero, add)
+    }
+}
+
+/// Calls `f` with every part of a set and its run of the set's pieces of an output.
+fn for_each_part<T: Element>(
+    dims: &NormDims,
+    set: usize,
+    pieces: &mut [&mut [T]],
+    f: impl Fn(Part, &mut [T]) + Sync + Send,
+) {
+    if dims.cuts_sets() {
+        let [block, cut] = dims.cuts();
+        let runs = pieces.iter_mut().flat_map(|piece| piece.chunks_mut(block)).flat_map(|block| block.chunks_mut(cut));
+        let mut runs: Vec<_> = dims.parts(set).zip(runs).collect();
+        for_each_item(&mut runs, 1, cut * COST, |_, run| f(run[0].0, run[0].1));
+    } else {
+        dims.parts(set).zip(pieces).for_each(|(part, piece)| f(part, piece));
     }
 }
 

@@ -1,10 +1,12 @@
-//! Sums over runs of elements, in float64 whatever the elements are, eight at a time so that they become vector
+//! Sums over runs of elements, in float64 whatever the elements are, many at a time so that they become vector
 //! instructions; always over the same tree.
 
+use crate::simd::Tier;
 use crate::storage::Element;
+use pulp::{Simd, WithSimd};
 
-/// Sums at once.
-const LANES: usize = 8;
+/// Sums at once. With 8 or 16 the compiler unrolls the loop over them whole and leaves it scalar.
+const LANES: usize = 32;
 /// Elements of which the moments are taken about one pivot.
 const BLOCK: usize = 1 << 10;
 
@@ -66,25 +68,48 @@ pub(super) fn weighted_products<T: Element>(x: &[T], weight: &[T], dy: &[T], mea
 }
 
 /// The sums of both terms of `f` over pairs of elements.
-#[inline(always)]
 fn fold<A: Copy, B: Copy>(a: &[A], b: &[B], f: impl Fn(A, B) -> [f64; 2]) -> [f64; 2] {
-    let (mut first, mut second) = ([0.; LANES], [0.; LANES]);
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    for (a, b) in a.iter().zip(b) {
-        for i in 0..LANES {
-            let [p, q] = f(a[i], b[i]);
+    Tier::best().run(Fold { a, b, f })
+}
+
+struct Fold<'a, A, B, F> {
+    a: &'a [A],
+    b: &'a [B],
+    f: F,
+}
+
+impl<A: Copy, B: Copy, F: Fn(A, B) -> [f64; 2]> WithSimd for Fold<'_, A, B, F> {
+    type Output = [f64; 2];
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Self::Output {
+        let Self { a, b, f } = self;
+        let (mut first, mut second) = ([0.; LANES], [0.; LANES]);
+        let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+        for (a, b) in a.iter().zip(b) {
+            for i in 0..LANES {
+                let [p, q] = f(a[i], b[i]);
+                first[i] += p;
+                second[i] += q;
+            }
+        }
+        for (i, (&a, &b)) in a_rest.iter().zip(b_rest).enumerate() {
+            let [p, q] = f(a, b);
             first[i] += p;
             second[i] += q;
         }
+        [tree(first), tree(second)]
     }
-    for (i, (&a, &b)) in a_rest.iter().zip(b_rest).enumerate() {
-        let [p, q] = f(a, b);
-        first[i] += p;
-        second[i] += q;
-    }
-    [tree(first), tree(second)]
 }
 
-fn tree(v: [f64; LANES]) -> f64 {
-    ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]))
+#[inline(always)]
+fn tree(mut sums: [f64; LANES]) -> f64 {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            sums[i] += sums[i + half];
+        }
+        half /= 2;
+    }
+    sums[0]
 }
