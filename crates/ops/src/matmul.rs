@@ -19,6 +19,11 @@ impl<'a, T> Matrix<'a, T> {
         Self { data, rows, cols, row_stride, col_stride: 1 }
     }
 
+    /// The number of rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
     /// The transpose, over the same elements.
     pub(crate) fn t(self) -> Self {
         Self { rows: self.cols, cols: self.rows, row_stride: self.col_stride, col_stride: self.row_stride, ..self }

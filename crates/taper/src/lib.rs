@@ -116,7 +116,7 @@ pub mod prelude {
     pub use crate::trainer::data::{
         Dataset, InMemoryDataset, Loader, Normalize, RandomAffine, RandomCrop, RandomHorizontalFlip, random_split,
     };
-    pub use crate::trainer::optim::{AdamW, AdamWConfig, Sgd, SgdConfig};
+    pub use crate::trainer::optim::{Adam, AdamConfig, AdamW, AdamWConfig, ParamGroup, Sgd, SgdConfig};
     pub use crate::trainer::{Checkpoints, CosineAnnealing, CsvLog, OneCycle, Progress, Trainer};
     pub use crate::{DType, Device, Module, Tensor, Var, VarBuilder};
 }

@@ -138,6 +138,16 @@ pub enum Error {
         /// What is wrong with it, as the rest of a sentence.
         reason: String,
     },
+    /// A pattern that no variable's name fits.
+    #[error("{op}: no variable goes by {pattern:?}; there are {names}")]
+    NoMatch {
+        /// The function or type that refused.
+        op: &'static str,
+        /// The pattern.
+        pattern: String,
+        /// The names there are.
+        names: String,
+    },
     /// A file that is no whole checkpoint of this model.
     #[error("{} is not a checkpoint to resume from: {reason}", path.display())]
     Checkpoint {

@@ -12,6 +12,7 @@ mod history;
 mod metrics;
 mod observer;
 pub mod optim;
+mod pattern;
 mod schedule;
 mod trainer;
 

@@ -10,7 +10,10 @@ use std::fs;
 use std::path::Path;
 use support::{Net, dataset, loader};
 use taper_trainer::data::Loader;
-use taper_trainer::optim::{AdamW, AdamWConfig, Sgd, SgdConfig};
+use taper_trainer::optim::{
+    Adadelta, Adagrad, AdagradConfig, Adam, AdamConfig, AdamW, AdamWConfig, Lion, Muon, MuonConfig, RmsProp,
+    RmsPropConfig, Sgd, SgdConfig,
+};
 use taper_trainer::{
     Checkpoints, CsvLog, Error, FitStart, History, Observer, OneCycle, Result, SkippedCheckpoint, StepEnd, Trainer,
 };
@@ -50,13 +53,21 @@ impl Observer for Seen {
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Sgd,
+    Adam,
     AdamW,
+    RmsProp,
+    Adagrad,
+    Adadelta,
+    Lion,
+    Muon,
 }
 
 fn trainer<'a>(net: &'a Net, folder: &Path, kind: Kind) -> Trainer<'a> {
-    let cycle = OneCycle { momentum: Some((0.8, 0.9)), ..OneCycle::new(0.05, EPOCHS * loader().batches_per_epoch()) };
+    let cycle = OneCycle::new(0.05, EPOCHS * loader().batches_per_epoch());
+    // Not every optimiser has a momentum to cycle.
+    let momentum = (!matches!(kind, Kind::Adagrad | Kind::Adadelta)).then_some((0.8, 0.9));
     let trainer = Trainer::new(net.vars.clone(), |x, mode| net.forward(x, mode))
-        .schedule(cycle)
+        .schedule(OneCycle { momentum, ..cycle })
         .clip_norm(1.0)
         .seed(3)
         .buffers(net.buffers.clone())
@@ -69,7 +80,25 @@ fn trainer<'a>(net: &'a Net, folder: &Path, kind: Kind) -> Trainer<'a> {
             let config = SgdConfig { momentum: 0.9, nesterov: true, weight_decay: 1e-3, ..Default::default() };
             trainer.optimizer(Sgd::new(config).unwrap())
         }
-        Kind::AdamW => trainer.optimizer(AdamW::new(AdamWConfig { weight_decay: 0.05, ..Default::default() }).unwrap()),
+        Kind::Adam => trainer.optimizer(Adam::new(AdamConfig { amsgrad: true, ..Default::default() }).unwrap()),
+        Kind::AdamW => {
+            let adamw = AdamW::new(AdamWConfig { weight_decay: 0.05, ..Default::default() }).unwrap();
+            trainer.optimizer(adamw.no_weight_decay(["*.bias", "bn.*"]))
+        }
+        Kind::RmsProp => {
+            let config = RmsPropConfig { momentum: 0.9, centered: true, eps: 1e-3, ..Default::default() };
+            trainer.optimizer(RmsProp::new(config).unwrap())
+        }
+        Kind::Adagrad => {
+            let config = AdagradConfig { lr_decay: 0.1, initial_accumulator_value: 0.1, ..Default::default() };
+            trainer.optimizer(Adagrad::new(config).unwrap())
+        }
+        Kind::Adadelta => trainer.optimizer(Adadelta::default()),
+        Kind::Lion => trainer.optimizer(Lion::default()),
+        Kind::Muon => {
+            let muon = Muon::new(MuonConfig::default(), AdamWConfig::default()).unwrap();
+            trainer.optimizer(muon.adamw_for(["fc.*"]))
+        }
     }
 }
 
@@ -92,7 +121,17 @@ fn run(folder: &Path, dtype: DType, kind: Kind, threads: usize, observer: impl O
 
 #[test]
 fn a_resumed_run_leaves_the_bytes_of_an_uninterrupted_one() {
-    for (dtype, kind) in [(DType::F32, Kind::Sgd), (DType::F32, Kind::AdamW), (DType::F64, Kind::AdamW)] {
+    for (dtype, kind) in [
+        (DType::F32, Kind::Sgd),
+        (DType::F32, Kind::Adam),
+        (DType::F32, Kind::AdamW),
+        (DType::F64, Kind::AdamW),
+        (DType::F32, Kind::RmsProp),
+        (DType::F32, Kind::Adagrad),
+        (DType::F32, Kind::Adadelta),
+        (DType::F32, Kind::Lion),
+        (DType::F32, Kind::Muon),
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let whole = run(folder.path(), dtype, kind, 1, Seen::default()).unwrap();
         assert_eq!(whole.1.epochs.len(), EPOCHS);

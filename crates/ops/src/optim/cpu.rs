@@ -1,7 +1,7 @@
 //! The arithmetic of the optimisers' steps on slices.
 
 use super::inplace::Update;
-use super::{AdamWStep, SgdStep};
+use super::{AdadeltaStep, AdagradStep, AdamStep, LionStep, MuonStep, RmsPropStep, SgdStep};
 use crate::storage::Element;
 
 impl Update<1> for SgdStep {
@@ -29,27 +29,224 @@ impl Update<2> for SgdStep {
     }
 }
 
-impl Update<3> for AdamWStep {
+impl Update<3> for AdamStep {
     fn run<T: Element>(&self, grad: &[T], [param, exp_avg, exp_avg_sq]: [&mut [T]; 3]) {
-        let (beta1, beta2) = self.betas;
-        // `powf`, since a count of steps may exceed i32.
-        let correction = |beta: f64| 1.0 - beta.powf(self.step as f64);
-        let [scale, shrink, take1, keep2, take2, step_size, root, eps] = [
-            self.grad_scale,
-            1.0 - self.lr * self.weight_decay,
-            1.0 - beta1,
-            beta2,
-            1.0 - beta2,
-            self.lr / correction(beta1),
-            correction(beta2).sqrt(),
-            self.eps,
-        ]
-        .map(T::from_f64);
+        let adam = Adam::<T>::new(self);
         for (((param, &grad), m), v) in param.iter_mut().zip(grad).zip(exp_avg).zip(exp_avg_sq) {
+            adam.moments(grad, *param, m, v);
+            *param = adam.moved(*param, *m, *v);
+        }
+    }
+}
+
+impl Update<4> for AdamStep {
+    fn run<T: Element>(&self, grad: &[T], [param, exp_avg, exp_avg_sq, max_exp_avg_sq]: [&mut [T]; 4]) {
+        let adam = Adam::<T>::new(self);
+        let states = exp_avg.iter_mut().zip(exp_avg_sq).zip(max_exp_avg_sq);
+        for ((param, &grad), ((m, v), max)) in param.iter_mut().zip(grad).zip(states) {
+            adam.moments(grad, *param, m, v);
+            *max = if *v > *max { *v } else { *max };
+            *param = adam.moved(*param, *m, *max);
+        }
+    }
+}
+
+/// The numbers of Adam's loop.
+struct Adam<T> {
+    scale: T,
+    penalty: T,
+    shrink: T,
+    take1: T,
+    keep2: T,
+    take2: T,
+    step_size: T,
+    root: T,
+    eps: T,
+}
+
+impl<T: Element> Adam<T> {
+    fn new(step: &AdamStep) -> Self {
+        let (beta1, beta2) = step.betas;
+        // `powf`, since a count of steps may exceed i32.
+        let correction = |beta: f64| 1.0 - beta.powf(step.step as f64);
+        let (penalty, shrink) = match step.decoupled_weight_decay {
+            true => (0.0, 1.0 - step.lr * step.weight_decay),
+            false => (step.weight_decay, 1.0),
+        };
+        Self {
+            scale: T::from_f64(step.grad_scale),
+            penalty: T::from_f64(penalty),
+            shrink: T::from_f64(shrink),
+            take1: T::from_f64(1.0 - beta1),
+            keep2: T::from_f64(beta2),
+            take2: T::from_f64(1.0 - beta2),
+            step_size: T::from_f64(step.lr / correction(beta1)),
+            root: T::from_f64(correction(beta2).sqrt()),
+            eps: T::from_f64(step.eps),
+        }
+    }
+
+    fn moments(&self, grad: T, param: T, m: &mut T, v: &mut T) {
+        let grad = self.scale * grad + self.penalty * param;
+        *m = *m + self.take1 * (grad - *m);
+        *v = self.keep2 * *v + self.take2 * (grad * grad);
+    }
+
+    fn moved(&self, param: T, m: T, v: T) -> T {
+        self.shrink * param - self.step_size * (m / (v.sqrt() / self.root + self.eps))
+    }
+}
+
+/// RMSprop with the states that it has.
+pub(super) struct RmsProp<'a, const CENTERED: bool, const MOMENTUM: bool>(pub(super) &'a RmsPropStep);
+
+impl Update<2> for RmsProp<'_, false, false> {
+    fn run<T: Element>(&self, grad: &[T], [param, square_avg]: [&mut [T]; 2]) {
+        self.step(grad, param, square_avg, &mut [], &mut []);
+    }
+}
+
+impl Update<3> for RmsProp<'_, true, false> {
+    fn run<T: Element>(&self, grad: &[T], [param, square_avg, grad_avg]: [&mut [T]; 3]) {
+        self.step(grad, param, square_avg, grad_avg, &mut []);
+    }
+}
+
+impl Update<3> for RmsProp<'_, false, true> {
+    fn run<T: Element>(&self, grad: &[T], [param, square_avg, momentum_buffer]: [&mut [T]; 3]) {
+        self.step(grad, param, square_avg, &mut [], momentum_buffer);
+    }
+}
+
+impl Update<4> for RmsProp<'_, true, true> {
+    fn run<T: Element>(&self, grad: &[T], [param, square_avg, grad_avg, momentum_buffer]: [&mut [T]; 4]) {
+        self.step(grad, param, square_avg, grad_avg, momentum_buffer);
+    }
+}
+
+impl<const CENTERED: bool, const MOMENTUM: bool> RmsProp<'_, CENTERED, MOMENTUM> {
+    fn step<T: Element>(&self, grad: &[T], param: &mut [T], squares: &mut [T], means: &mut [T], buffer: &mut [T]) {
+        let RmsPropStep { lr, alpha, eps, weight_decay, momentum, grad_scale } = *self.0;
+        let [scale, decay, keep, take, eps, lr, momentum] =
+            [grad_scale, weight_decay, alpha, 1.0 - alpha, eps, lr, momentum].map(T::from_f64);
+        // Equal lengths, known here, leave no bounds to check in the loop. A state that is not there is empty.
+        let len = grad.len();
+        let (param, squares) = (&mut param[..len], &mut squares[..len]);
+        let means = &mut means[..if CENTERED { len } else { 0 }];
+        let buffer = &mut buffer[..if MOMENTUM { len } else { 0 }];
+        for i in 0..len {
+            let grad = scale * grad[i] + decay * param[i];
+            squares[i] = keep * squares[i] + take * (grad * grad);
+            let mut square = squares[i];
+            if CENTERED {
+                means[i] = means[i] + take * (grad - means[i]);
+                let variance = square - means[i] * means[i];
+                square = if variance < T::zero() { T::zero() } else { variance };
+            }
+            let mut step = grad / (square.sqrt() + eps);
+            if MOMENTUM {
+                step = momentum * buffer[i] + step;
+                buffer[i] = step;
+            }
+            param[i] -= lr * step;
+        }
+    }
+}
+
+impl Update<2> for AdagradStep {
+    fn run<T: Element>(&self, grad: &[T], [param, sum]: [&mut [T]; 2]) {
+        let lr = self.lr / (1.0 + (self.step as f64 - 1.0) * self.lr_decay);
+        let [scale, decay, lr, eps] = [self.grad_scale, self.weight_decay, lr, self.eps].map(T::from_f64);
+        for ((param, &grad), sum) in param.iter_mut().zip(grad).zip(sum) {
+            let grad = scale * grad + decay * *param;
+            *sum += grad * grad;
+            *param -= lr * (grad / (sum.sqrt() + eps));
+        }
+    }
+}
+
+impl Update<3> for AdadeltaStep {
+    fn run<T: Element>(&self, grad: &[T], [param, square_avg, acc_delta]: [&mut [T]; 3]) {
+        let [scale, decay, lr, keep, take, eps] =
+            [self.grad_scale, self.weight_decay, self.lr, self.rho, 1.0 - self.rho, self.eps].map(T::from_f64);
+        for (((param, &grad), square), delta) in param.iter_mut().zip(grad).zip(square_avg).zip(acc_delta) {
+            let grad = scale * grad + decay * *param;
+            *square = keep * *square + take * (grad * grad);
+            let step = (*delta + eps).sqrt() / (*square + eps).sqrt() * grad;
+            *delta = keep * *delta + take * (step * step);
+            *param -= lr * step;
+        }
+    }
+}
+
+impl Update<2> for LionStep {
+    fn run<T: Element>(&self, grad: &[T], [param, exp_avg]: [&mut [T]; 2]) {
+        let (beta1, beta2) = self.betas;
+        let [scale, decay, lr, keep1, take1, keep2, take2] =
+            [self.grad_scale, self.weight_decay, self.lr, beta1, 1.0 - beta1, beta2, 1.0 - beta2].map(T::from_f64);
+        for ((param, &grad), m) in param.iter_mut().zip(grad).zip(exp_avg) {
             let grad = scale * grad;
-            *m = *m + take1 * (grad - *m);
-            *v = keep2 * *v + take2 * (grad * grad);
-            *param = shrink * *param - step_size * (*m / (v.sqrt() / root + eps));
+            *param -= lr * (sign(keep1 * *m + take1 * grad) + decay * *param);
+            *m = keep2 * *m + take2 * grad;
+        }
+    }
+}
+
+/// −1, 0 or 1, and NaN of NaN; `signum` of std makes 1 of zero.
+fn sign<T: Element>(x: T) -> T {
+    if x > T::zero() {
+        T::one()
+    } else if x < T::zero() {
+        -T::one()
+    } else {
+        x
+    }
+}
+
+/// Towards a tensor, which stands where the gradient does in the others.
+pub(super) struct Ema {
+    pub(super) decay: f64,
+}
+
+impl Update<1> for Ema {
+    fn run<T: Element>(&self, tensor: &[T], [average]: [&mut [T]; 1]) {
+        let take = T::from_f64(1.0 - self.decay);
+        for (average, &x) in average.iter_mut().zip(tensor) {
+            *average = *average + take * (x - *average);
+        }
+    }
+}
+
+/// Muon's momentum, and the direction that it gives.
+pub(super) struct MuonDirection<'a>(pub(super) &'a MuonStep);
+
+impl Update<2> for MuonDirection<'_> {
+    fn run<T: Element>(&self, grad: &[T], [momentum_buffer, direction]: [&mut [T]; 2]) {
+        let MuonStep { momentum, nesterov, grad_scale, .. } = *self.0;
+        let ahead = if nesterov { 1.0 - momentum } else { 0.0 };
+        let [scale, take, ahead] = [grad_scale, 1.0 - momentum, ahead].map(T::from_f64);
+        for ((m, &grad), direction) in momentum_buffer.iter_mut().zip(grad).zip(direction) {
+            let grad = scale * grad;
+            *m = *m + take * (grad - *m);
+            *direction = *m + ahead * (grad - *m);
+        }
+    }
+}
+
+/// Muon's step along an orthogonal direction, which stands where the gradient does in the others.
+pub(super) struct MuonMove<'a> {
+    pub(super) step: &'a MuonStep,
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+}
+
+impl Update<1> for MuonMove<'_> {
+    fn run<T: Element>(&self, direction: &[T], [param]: [&mut [T]; 1]) {
+        let MuonStep { lr, weight_decay, .. } = *self.step;
+        let length = lr * (self.rows as f64 / self.columns as f64).max(1.0).sqrt();
+        let [shrink, length] = [1.0 - lr * weight_decay, length].map(T::from_f64);
+        for (param, &direction) in param.iter_mut().zip(direction) {
+            *param = shrink * *param - length * direction;
         }
     }
 }

@@ -2,11 +2,28 @@
 //!
 //! An optimiser owns no variable. It is handed variables and gradients by name, and its state goes by the same names, so
 //! that it can be saved beside them. Each step is one fused pass in place, from [`taper_ops::optim`].
+//!
+//! An optimiser is [`PerVariable`] over its configuration, which brings the formula and the names of its states
+//! ([`UpdateRule`]); one of your own needs no more.
 
-mod adamw;
+mod adadelta;
+mod adagrad;
+mod adam;
+mod group;
+mod lion;
+mod muon;
+mod per_variable;
+mod rms_prop;
 mod sgd;
 
-pub use adamw::{AdamW, AdamWConfig};
+pub use adadelta::{Adadelta, AdadeltaConfig};
+pub use adagrad::{Adagrad, AdagradConfig};
+pub use adam::{Adam, AdamConfig, AdamW, AdamWConfig};
+pub use group::ParamGroup;
+pub use lion::{Lion, LionConfig};
+pub use muon::{Muon, MuonConfig};
+pub use per_variable::{PerVariable, StepOf, UpdateRule};
+pub use rms_prop::{RmsProp, RmsPropConfig};
 pub use sgd::{Sgd, SgdConfig};
 
 use crate::{Error, Rates, Result};
@@ -21,6 +38,14 @@ pub trait Optimizer: Debug {
 
     /// Its configuration in words; a resumed run must have the same.
     fn configuration(&self) -> String;
+
+    /// Refuses variables that it cannot step as it was asked to; called before the first step.
+    ///
+    /// # Errors
+    /// When the name pattern of a group fits none of `vars`.
+    fn validate(&self, _vars: &BTreeMap<String, Var>) -> Result<()> {
+        Ok(())
+    }
 
     /// Moves each of `vars` that has a gradient, in place. The gradients are multiplied with `grad_scale` first (see
     /// [`clip_scale`]); 1 leaves them as they are.
@@ -74,6 +99,12 @@ pub fn gradients(loss: &Tensor, vars: &BTreeMap<String, Var>) -> Result<BTreeMap
     Ok(grads.collect())
 }
 
+/// The variables with each tied one under the first of its names alone, as [`gradients`] names them.
+fn distinct(vars: &BTreeMap<String, Var>) -> BTreeMap<String, Var> {
+    let mut seen = std::collections::HashSet::new();
+    vars.iter().filter(|(_, var)| seen.insert(var.id())).map(|(name, var)| (name.clone(), var.clone())).collect()
+}
+
 /// What gradients whose global norm is `norm` are multiplied with, so that it does not exceed `max_norm`.
 ///
 /// # Formula
@@ -89,6 +120,17 @@ pub fn clip_scale(norm: f64, max_norm: f64) -> f64 {
     (max_norm / (norm + 1e-6)).min(1.0)
 }
 
+/// Refuses any of `values` that is negative or not finite.
+fn not_negative<const N: usize>(op: &'static str, values: [(&'static str, f64); N]) -> Result<()> {
+    let check = |(argument, value)| in_range(op, argument, value, "finite and not negative", 0.0..f64::INFINITY);
+    values.into_iter().try_for_each(check)
+}
+
+/// Refuses what keeps less than nothing or more than almost all of an average.
+fn below_one(op: &'static str, argument: &'static str, value: f64) -> Result<()> {
+    in_range(op, argument, value, "at least 0 and less than 1", 0.0..1.0)
+}
+
 /// Refuses `value` unless it lies in `range`, which `expected` says in words.
 fn in_range(
     op: &'static str,
@@ -101,46 +143,6 @@ fn in_range(
         return Ok(());
     }
     Err(Error::Value { op, argument, expected, value: value.to_string() })
-}
-
-/// The entry `<name>.<part>` of a state, as a variable of its own, if it fits `var`.
-fn load_like(state: &BTreeMap<String, Tensor>, name: &str, part: &str, var: &Var) -> Result<Var> {
-    let tensor = entry(state, name, part)?;
-    if tensor.dims() != var.dims() || tensor.dtype() != var.dtype() {
-        let (found, expected) = (describe(tensor), describe(var));
-        return Err(Error::OptimizerState {
-            entry: format!("{name}.{part}"),
-            reason: format!("is {found}, but its variable is {expected}"),
-        });
-    }
-    Ok(Var::from_tensor(&tensor.to_device(var.device())?.copy()?)?)
-}
-
-fn entry<'a>(state: &'a BTreeMap<String, Tensor>, name: &str, part: &str) -> Result<&'a Tensor> {
-    let entry = format!("{name}.{part}");
-    state.get(&entry).ok_or_else(|| Error::OptimizerState { entry, reason: "is missing".to_owned() })
-}
-
-/// The variables that `state` has a `part` of, by name; an entry that is none of `parts` of any of them is refused.
-fn owners<'a>(
-    vars: &'a BTreeMap<String, Var>,
-    state: &BTreeMap<String, Tensor>,
-    parts: &[&str],
-) -> Result<BTreeMap<&'a str, &'a Var>> {
-    let owner = |entry: &str| {
-        let name = parts.iter().find_map(|part| entry.strip_suffix(part)?.strip_suffix('.'))?;
-        vars.get_key_value(name)
-    };
-    state
-        .keys()
-        .map(|entry| match owner(entry) {
-            Some((name, var)) => Ok((name.as_str(), var)),
-            None => Err(Error::OptimizerState {
-                entry: entry.clone(),
-                reason: "belongs to no variable of this model and optimiser".to_owned(),
-            }),
-        })
-        .collect()
 }
 
 /// A tensor's dtype and shape, for messages.

@@ -86,6 +86,7 @@ impl Trainer<'_> {
         not_empty("fit", train)?;
         val.map_or(Ok(()), |val| not_empty("fit", val))?;
         u32_of("epochs", self.epochs)?;
+        self.optimizer.validate(&self.vars)?;
         if let Some(schedule) = &self.schedule {
             schedule.validate()?;
         }
