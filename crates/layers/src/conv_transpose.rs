@@ -64,6 +64,12 @@ impl<const D: usize> ConvTransposeConfig<D> {
         Self { spec: self.spec.groups(groups), ..self }
     }
 
+    /// Sets whether every sum is taken term by term, default false: see
+    /// [`ConvTransposeSpec::exact`](taper_ops::ConvTransposeSpec::exact).
+    pub fn exact(self, exact: bool) -> Self {
+        Self { spec: self.spec.exact(exact), ..self }
+    }
+
     /// Sets whether there is a bias, default yes.
     pub fn bias(self, bias: bool) -> Self {
         Self { bias, ..self }

@@ -8,6 +8,7 @@ mod support;
 use candle_core::{DType, Device, Tensor, Var};
 use proptest::prelude::*;
 use support::close;
+use support::layouts::same_on_any_threads;
 use taper_ops::{ConvSpec, Error, Padding, conv2d, conv2d_input_grad, conv2d_weight_grad};
 
 /// One convolution, small enough for the naive reference.
@@ -371,4 +372,39 @@ fn huge_strides_and_dilations_cost_nothing() {
             assert_eq!(total(grads.get(&w).unwrap()), products, "{spec:?}");
         }
     }
+}
+
+/// 3×3 kernels over channels enough for Winograd's algorithm.
+fn many_channels() -> [Tensor; 3] {
+    [integers([3, 40, 11, 9], 1), integers([36, 40, 3, 3], 2), integers([3, 36, 11, 7], 3)]
+        .map(|tensor| tensor.to_dtype(DType::F32).unwrap())
+}
+
+#[test]
+fn many_channels_are_exact_when_asked_and_within_the_bound_otherwise() {
+    let run = |spec: ConvSpec<2>, dtype: DType| {
+        let [x, w, dy] = many_channels().map(|tensor| tensor.to_dtype(dtype).unwrap());
+        let y = conv2d(&x, &w, None, &spec).unwrap();
+        let dx = conv2d_input_grad(&dy, &w, [11, 9], &spec).unwrap();
+        [y, dx, conv2d_weight_grad(&x, &dy, [3, 3], &spec).unwrap()]
+    };
+    let spec = ConvSpec::default().padding([1, 0]);
+    let [formula, exact, fast] = [run(spec, DType::F64), run(spec.exact(true), DType::F32), run(spec, DType::F32)];
+    for ((formula, exact), fast) in formula.iter().zip(&exact).zip(&fast) {
+        close("exact", &exact.to_dtype(DType::F64).unwrap(), formula, 0.);
+        close("fast", &fast.to_dtype(DType::F64).unwrap(), formula, 2e-5);
+        let difference = (exact - fast).unwrap().abs().unwrap().max_all().unwrap();
+        assert!(difference.to_scalar::<f32>().unwrap() > 0., "the switch changes nothing");
+    }
+}
+
+#[test]
+fn many_channels_give_the_same_bits_on_any_threads() {
+    let [x, w, dy] = many_channels();
+    let spec = ConvSpec::default().padding([1, 0]);
+    same_on_any_threads(|| {
+        let y = conv2d(&x, &w, None, &spec).unwrap();
+        let dx = conv2d_input_grad(&dy, &w, [11, 9], &spec).unwrap();
+        vec![y, dx, conv2d_weight_grad(&x, &dy, [3, 3], &spec).unwrap()]
+    });
 }

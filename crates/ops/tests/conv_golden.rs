@@ -33,6 +33,7 @@ fn transpose_spec<const D: usize>(case: &Case) -> Option<ConvTransposeSpec<D>> {
         output_padding: case.axes("output_padding")?,
         dilation: case.axes("dilation")?,
         groups: groups(case)?,
+        ..ConvTransposeSpec::default()
     })
 }
 

@@ -83,6 +83,7 @@ impl<const D: usize> TransposeGeometry<D> {
             output_padding: self.output_padding,
             dilation: self.dilation,
             groups: self.groups,
+            ..Default::default()
         }
     }
 

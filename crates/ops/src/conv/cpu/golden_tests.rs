@@ -3,7 +3,7 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use super::{depthwise, direct, dots, unfold};
+use super::{depthwise, direct, dots, unfold, winograd};
 use crate::conv::spec::{ConvDims, ConvSpec, ConvTransposeSpec, Padding};
 use crate::golden::{self, Case};
 use crate::simd::Tier;
@@ -30,7 +30,7 @@ struct Algorithm {
     at_least: usize,
 }
 
-const ALGORITHMS: [Algorithm; 10] = [
+const ALGORITHMS: [Algorithm; 13] = [
     algorithm("depthwise", Map::Forward, 108, |tier, d, [x, w], b| {
         (d.c_in_group() == 1).then(|| depthwise::forward(tier, d, x, w, b))
     }),
@@ -47,6 +47,15 @@ const ALGORITHMS: [Algorithm; 10] = [
     algorithm("unfold", Map::Forward, 297, |_, d, [x, w], b| Some(unfold::forward(d, x, w, b))),
     algorithm("unfold", Map::InputGrad, 297, |_, d, [dy, w], b| Some(unfold::input_grad(d, dy, w, b))),
     algorithm("unfold", Map::WeightGrad, 297, |_, d, [x, dy], _| Some(unfold::weight_grad(d, x, dy))),
+    algorithm("winograd", Map::Forward, 4, |tier, d, [x, w], b| {
+        winograd::applies(d).then(|| winograd::forward(tier, d, x, w, b))
+    }),
+    algorithm("winograd", Map::InputGrad, 4, |tier, d, [dy, w], b| {
+        winograd::applies(d).then(|| winograd::input_grad(tier, d, dy, w, b))
+    }),
+    algorithm("winograd", Map::WeightGrad, 4, |tier, d, [x, dy], _| {
+        winograd::applies(d).then(|| winograd::weight_grad(tier, d, x, dy))
+    }),
 ];
 
 const fn algorithm(name: &'static str, map: Map, at_least: usize, run: Run) -> Algorithm {
@@ -132,6 +141,7 @@ fn transposed<const D: usize>(op: &'static str) -> impl Iterator<Item = (ConvDim
             output_padding: case.axes("output_padding").unwrap(),
             dilation: case.axes("dilation").unwrap(),
             groups: groups(&case),
+            ..ConvTransposeSpec::default()
         };
         let dims = spec.dims(op, case.tensors["input"].dims(), case.tensors["weight"].dims()).unwrap();
         (dims, case, TRANSPOSED.as_slice())

@@ -5,6 +5,7 @@
 //! | `depthwise` | vectors along the lines of a padded plane, scalars of the weight | float32, one input channel a group; its input gradient at stride 1 |
 //! | `direct` | vectors along a padded image, scalars of the weight | float32, output and input gradient: sums of [`LONG`] terms or more, or groups |
 //! | `direct` | vectors along the input channels, scalars of dy | float32, weight gradient: a vector of input channels a group |
+//! | `winograd` | vectors of channels, at the points of 4×4 tiles | float32, 3×3 kernels of stride 1: [`winograd::pays`] |
 //! | `dots` | vectors along a padded image and along dy | float32, weight gradient: groups of fewer channels |
 //! | `unfold` | a matrix of unfolded positions, by a packed product | all else: float64, 1×1 kernels, padding far larger than the image |
 //!
@@ -20,6 +21,7 @@ mod image;
 #[cfg(test)]
 mod tests;
 mod unfold;
+mod winograd;
 
 use super::spec::ConvDims;
 use crate::parallel;
@@ -38,6 +40,9 @@ pub(super) fn forward<T: Element>(d: &ConvDims, x: &[T], w: &[T], b: Option<&[T]
         (Some(x), Some(w)) if copies_little(d) && depthwise::serves(d) => {
             T::from_f32(depthwise::forward(Tier::best(), d, x, w, b.and_then(T::as_f32)))
         }
+        (Some(x), Some(w)) if winograd::pays(d) => {
+            T::from_f32(winograd::forward(Tier::best(), d, x, w, b.and_then(T::as_f32)))
+        }
         (Some(x), Some(w)) if reads_in_place(d, d.c_in_group()) => {
             T::from_f32(direct::forward(Tier::best(), d, x, w, b.and_then(T::as_f32)))
         }
@@ -50,6 +55,9 @@ pub(super) fn input_grad<T: Element>(d: &ConvDims, dy: &[T], w: &[T], b: Option<
     match (T::as_f32(dy), T::as_f32(w)) {
         (Some(dy), Some(w)) if copies_little(d) && depthwise::serves(d) && depthwise::serves_input_grad(d) => {
             T::from_f32(depthwise::input_grad(Tier::best(), d, dy, w, b.and_then(T::as_f32)))
+        }
+        (Some(dy), Some(w)) if winograd::pays(d) => {
+            T::from_f32(winograd::input_grad(Tier::best(), d, dy, w, b.and_then(T::as_f32)))
         }
         (Some(dy), Some(w)) if reads_in_place(d, d.c_out_group()) => {
             T::from_f32(direct::input_grad(Tier::best(), d, dy, w, b.and_then(T::as_f32)))
@@ -64,6 +72,7 @@ pub(super) fn weight_grad<T: Element>(d: &ConvDims, x: &[T], dy: &[T]) -> Vec<T>
         (Some(x), Some(dy)) if copies_little(d) && depthwise::serves(d) => {
             T::from_f32(depthwise::weight_grad(Tier::best(), d, x, dy))
         }
+        (Some(x), Some(dy)) if winograd::pays(d) => T::from_f32(winograd::weight_grad(Tier::best(), d, x, dy)),
         (Some(x), Some(dy)) if copies_little(d) && direct::fills_vectors(d) && !is_pointwise(d) => {
             T::from_f32(direct::weight_grad(Tier::best(), d, x, dy))
         }

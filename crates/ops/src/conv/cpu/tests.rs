@@ -3,15 +3,16 @@
 #![allow(clippy::float_cmp, reason = "sums of small integers are exact")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use super::{depthwise, direct, dots, unfold};
+use super::{depthwise, direct, dots, unfold, winograd};
 use crate::conv::spec::{ConvDims, ConvSpec, Padding};
 use crate::simd::Tier;
+use crate::storage::Element;
 use proptest::prelude::*;
 
 /// y, dx and dw for the cotangent `dy`, term by term.
-fn naive(d: &ConvDims, x: &[f32], w: &[f32], dy: &[f32]) -> [Vec<f32>; 3] {
+fn naive<T: Element>(d: &ConvDims, x: &[T], w: &[T], dy: &[T]) -> [Vec<T>; 3] {
     let (c_in, c_out) = (d.c_in_group(), d.c_out_group());
-    let (mut y, mut dx, mut dw) = (vec![0.; dy.len()], vec![0.; x.len()], vec![0.; w.len()]);
+    let [mut y, mut dx, mut dw] = [dy.len(), x.len(), w.len()].map(|len| vec![T::zero(); len]);
     let [_, h_out, w_out] = d.output;
     let [_, k_h, k_w] = d.kernel;
     for (i, dy) in dy.iter().enumerate() {
@@ -27,8 +28,8 @@ fn naive(d: &ConvDims, x: &[f32], w: &[f32], dy: &[f32]) -> [Vec<f32>; 3] {
                 let x_at = (n * d.c_in + from) * d.in_plane() + (z * d.input[1] + r) * d.input[2] + c;
                 let w_at = channel * c_in * d.taps() + k;
                 y[i] += x[x_at] * w[w_at];
-                dx[x_at] += dy * w[w_at];
-                dw[w_at] += dy * x[x_at];
+                dx[x_at] += *dy * w[w_at];
+                dw[w_at] += *dy * x[x_at];
             }
         }
     }
@@ -120,29 +121,109 @@ proptest! {
     }
 }
 
-fn add_bias(y: &mut [f32], b: &[f32], plane: usize) {
+/// 3×3 kernels of stride 1 over one plane.
+fn winograd_geometry() -> impl Strategy<Value = ConvDims> {
+    let channels = (0usize..4, 1usize..3, 1usize..70, 1usize..70);
+    (channels, (1usize..15, 1usize..23), [(0usize..3, 0usize..5), (0usize..3, 0usize..5)]).prop_filter_map(
+        "the kernel fits",
+        |((n, groups, c_in, c_out), (height, width), padding)| {
+            let spec = ConvSpec::<2>::default().groups(groups).padding(padding);
+            spec.dims("conv2d", &[n, c_in * groups, height, width], &[c_out * groups, c_in, 3, 3]).ok()
+        },
+    )
+}
+
+/// Values in which the rounding error of sums of many terms shows: uniform in ±√3, of variance 1.
+fn reals(count: usize, seed: u64) -> Vec<f32> {
+    (0..count as u64)
+        .map(|i| {
+            let bits = (i ^ seed << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let bits = (bits ^ bits >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            ((bits >> 40) as f32 / (1 << 23) as f32 - 1.) * 3f32.sqrt()
+        })
+        .collect()
+}
+
+/// The largest difference of two tensors, in standard deviations of a sum of `terms` products of values of variance 1.
+fn error(actual: &[f32], expected: &[f64], terms: usize) -> f64 {
+    assert_eq!(actual.len(), expected.len());
+    let largest = actual.iter().zip(expected).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0., f64::max);
+    largest / (terms as f64).sqrt()
+}
+
+fn add_bias<T: Element>(y: &mut [T], b: &[T], plane: usize) {
     for (i, y) in y.iter_mut().enumerate() {
         *y += b[i / plane % b.len()];
     }
 }
 
+/// A bound of 2e-5 standard deviations of the output: what the algorithm promises of its rounding error.
+const WINOGRAD_BOUND: f64 = 2e-5;
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 60,
+        rng_seed: proptest::test_runner::RngSeed::Fixed(20_261_124),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn winograd_is_the_formula_within_its_bound(d in winograd_geometry()) {
+        prop_assert!(winograd::applies(&d));
+        within_bound(&d)?;
+    }
+}
+
+#[test]
+fn winograd_keeps_its_bound_with_many_channels() {
+    let spec = ConvSpec::<2>::default().padding(1);
+    for [n, c_in, extent, c_out] in [[1, 512, 7, 33], [1, 256, 14, 40], [3, 70, 29, 64]] {
+        let d = spec.dims("conv2d", &[n, c_in, extent, extent + 1], &[c_out, c_in, 3, 3]).unwrap();
+        within_bound(&d).unwrap();
+    }
+}
+
+fn within_bound(d: &ConvDims) -> Result<(), TestCaseError> {
+    let [x, w, dy] = arguments(d);
+    let [y_bias, dx_bias] = [reals(d.c_out, 4), reals(d.c_in, 5)];
+    let exact = |values: &[f32]| values.iter().copied().map(f64::from).collect::<Vec<_>>();
+    let [mut y, mut dx, dw] = naive(d, &exact(&x), &exact(&w), &exact(&dy));
+    add_bias(&mut y, &exact(&y_bias), d.out_plane());
+    add_bias(&mut dx, &exact(&dx_bias), d.in_plane());
+    for tier in Tier::all() {
+        let [y_terms, dx_terms, dw_terms] = [d.c_in_group() * 9, d.c_out_group() * 9, d.n * d.out_plane()];
+        let y = error(&winograd::forward(tier, d, &x, &w, Some(&y_bias)), &y, y_terms);
+        let dx = error(&winograd::input_grad(tier, d, &dy, &w, Some(&dx_bias)), &dx, dx_terms);
+        let dw = error(&winograd::weight_grad(tier, d, &x, &dy), &dw, dw_terms.max(1));
+        prop_assert!(y.max(dx).max(dw) <= WINOGRAD_BOUND, "{tier:?}: y {y:.1e}, dx {dx:.1e}, dw {dw:.1e}");
+    }
+    Ok(())
+}
+
 #[test]
 fn tiers_with_a_fused_product_agree_to_the_bit() {
-    let spec = ConvSpec::<2>::default().stride([2, 1]).padding(1);
-    let d = spec.dims("conv2d", &[2, 19, 9, 21], &[23, 19, 3, 3]).unwrap();
-    let reals =
-        |count, seed| integers(count, seed).into_iter().enumerate().map(|(i, v)| v / (i % 11 + 3) as f32).collect();
-    let x: Vec<f32> = reals(d.n * d.c_in * d.in_plane(), 1);
-    let w: Vec<f32> = reals(d.c_out * d.c_in * d.taps(), 2);
-    let dy: Vec<f32> = reals(d.n * d.c_out * d.out_plane(), 3);
+    let spec = ConvSpec::<2>::default().padding(1);
+    let d = spec.stride([2, 1]).dims("conv2d", &[2, 19, 9, 21], &[23, 19, 3, 3]).unwrap();
+    let tiled = spec.dims("conv2d", &[2, 70, 9, 21], &[34, 70, 3, 3]).unwrap();
     let bits = |tier: Tier| {
+        let [x, w, dy] = arguments(&d);
+        let [a, b, c] = arguments(&tiled);
         let all = [
             direct::forward(tier, &d, &x, &w, None),
             direct::input_grad(tier, &d, &dy, &w, None),
             direct::weight_grad(tier, &d, &x, &dy),
+            winograd::forward(tier, &tiled, &a, &b, None),
+            winograd::input_grad(tier, &tiled, &c, &b, None),
+            winograd::weight_grad(tier, &tiled, &a, &c),
         ];
         all.map(|values| values.into_iter().map(f32::to_bits).collect::<Vec<_>>())
     };
     let fused: Vec<_> = Tier::all().into_iter().filter(|tier| !matches!(tier, Tier::Portable)).map(bits).collect();
     assert!(fused.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+/// An input, a weight and a cotangent.
+fn arguments(d: &ConvDims) -> [Vec<f32>; 3] {
+    let counts = [d.n * d.c_in * d.in_plane(), d.c_out * d.c_in_group() * d.taps(), d.n * d.c_out * d.out_plane()];
+    [1, 2, 3].map(|seed| reals(counts[seed - 1], seed as u64))
 }

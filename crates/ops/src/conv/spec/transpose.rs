@@ -25,11 +25,13 @@ pub struct ConvTransposeSpec<const D: usize> {
     pub dilation: [usize; D],
     /// Number of independent groups the channels are split into, default 1.
     pub groups: usize,
+    /// Whether every sum is taken term by term, default false: see [`ConvSpec::exact`](crate::ConvSpec::exact).
+    pub exact: bool,
 }
 
 impl<const D: usize> Default for ConvTransposeSpec<D> {
     fn default() -> Self {
-        Self { stride: [1; D], padding: [0; D], output_padding: [0; D], dilation: [1; D], groups: 1 }
+        Self { stride: [1; D], padding: [0; D], output_padding: [0; D], dilation: [1; D], groups: 1, exact: false }
     }
 }
 
@@ -59,12 +61,17 @@ impl<const D: usize> ConvTransposeSpec<D> {
         Self { groups, ..self }
     }
 
+    /// Sets whether every sum is taken term by term.
+    pub fn exact(self, exact: bool) -> Self {
+        Self { exact, ..self }
+    }
+
     /// The geometry of the convolution that `op` transposes, on an input of shape `[N, C_in, …]` with a weight of shape
     /// `[C_in, C_out / groups, …]`.
     pub(in crate::conv) fn dims(&self, op: &'static str, x: &[usize], weight: &[usize]) -> Result<ConvDims> {
         let (n, c_in, input) = split_input::<D>(op, x)?;
         let (expected, c_out_group, kernel) = split_weight::<D>(op, weight)?;
-        let Self { stride, padding, output_padding, dilation, groups } = *self;
+        let Self { stride, padding, output_padding, dilation, groups, exact } = *self;
         positive(op, [("stride", stride), ("dilation", dilation), ("kernel_size", kernel), ("input_size", input)])?;
         positive(op, [("groups", [groups])])?;
         if !expected.is_multiple_of(groups) {
@@ -93,6 +100,7 @@ impl<const D: usize> ConvTransposeSpec<D> {
             rank: D,
             n,
             groups,
+            exact,
             c_in: c_out,
             c_out: c_in,
             input: volume(output, 1),
