@@ -117,7 +117,8 @@ pub mod prelude {
         Dataset, InMemoryDataset, Loader, Normalize, RandomAffine, RandomCrop, RandomHorizontalFlip, random_split,
     };
     pub use crate::trainer::optim::{Adam, AdamConfig, AdamW, AdamWConfig, ParamGroup, Sgd, SgdConfig};
-    pub use crate::trainer::{Checkpoints, CosineAnnealing, CsvLog, OneCycle, Progress, Trainer};
+    pub use crate::trainer::schedule::{CosineAnnealing, OneCycle, ReduceOnPlateau, Warmup};
+    pub use crate::trainer::{Checkpoints, CsvLog, Progress, Trainer};
     pub use crate::{DType, Device, Module, Tensor, Var, VarBuilder};
 }
 

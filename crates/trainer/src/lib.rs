@@ -13,7 +13,7 @@ mod metrics;
 mod observer;
 pub mod optim;
 mod pattern;
-mod schedule;
+pub mod schedule;
 mod trainer;
 
 pub use checkpoint::{Checkpoints, SkippedCheckpoint};
@@ -22,5 +22,5 @@ pub use file::{prepare_folder, write_atomic};
 pub use history::{EpochRecord, History};
 pub use metrics::{Accuracy, Metrics};
 pub use observer::{CsvLog, FitStart, Observer, Progress, Resume, StepEnd};
-pub use schedule::{Constant, CosineAnnealing, OneCycle, Rates, Schedule};
+pub use schedule::{Rates, Schedule};
 pub use trainer::Trainer;

@@ -13,9 +13,9 @@ use taper_ops::optim::global_norm;
 use taper_ops::{CrossEntropySpec, Draw, Mode, cross_entropy};
 use taper_trainer::data::{InMemoryDataset, Loader};
 use taper_trainer::optim::{Sgd, SgdConfig};
+use taper_trainer::schedule::CosineAnnealing;
 use taper_trainer::{
-    Accuracy, Checkpoints, CosineAnnealing, CsvLog, EpochRecord, Error, History, Observer, Progress, Result, StepEnd,
-    Trainer,
+    Accuracy, Checkpoints, CsvLog, EpochRecord, Error, History, Observer, Progress, Result, StepEnd, Trainer,
 };
 
 fn sgd(lr: f64) -> Sgd {
@@ -117,7 +117,7 @@ fn it_learns_and_says_so() {
     let history = trainer.fit(&loader(), Some(&loader())).unwrap();
     let (first, last) = (history.epochs[0], *history.last().unwrap());
     assert_eq!((last.epoch, last.step), (12, 60));
-    assert!((last.lr - taper_trainer::Schedule::rates(&schedule, 59).lr).abs() < 1e-15);
+    assert!((last.lr - taper_trainer::Schedule::rates(&schedule, 59, &[]).lr).abs() < 1e-15);
     assert!(last.val.unwrap().loss < 0.5 * first.train.loss, "{first:?} {last:?}");
     assert_eq!(last.val, Some(trainer.evaluate(&loader()).unwrap()));
     drop(trainer);

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use taper::prelude::*;
 use taper::trainer::data::{InMemoryDataset, Loader, Normalize, RandomAffine};
-use taper::trainer::{self, Checkpoints, CsvLog, History, OneCycle, Progress, Trainer};
+use taper::trainer::schedule::OneCycle;
+use taper::trainer::{self, Checkpoints, CsvLog, History, Progress, Trainer};
 
 use crate::cli::TrainArgs;
 use crate::data::Digits;

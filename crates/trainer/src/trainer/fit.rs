@@ -101,7 +101,10 @@ impl Trainer<'_> {
 
     /// The rates of optimiser step `step`, counted from 0.
     pub(super) fn rates(&self, step: usize) -> Rates {
-        self.schedule.as_ref().map_or_else(|| Rates::constant(self.optimizer.lr()), |schedule| schedule.rates(step))
+        self.schedule.as_ref().map_or_else(
+            || Rates::constant(self.optimizer.lr()),
+            |schedule| schedule.rates(step, &self.position.history.epochs),
+        )
     }
 
     fn saves(&self, due: impl FnOnce(&Checkpoints) -> bool) -> bool {
