@@ -46,6 +46,9 @@ pub(crate) struct TrainArgs {
     /// Go on from the newest whole checkpoint in the output folder
     #[arg(long)]
     pub(crate) resume: bool,
+    /// Draw the first training batch as the network sees it, moved and turned, to augmented.png
+    #[arg(long)]
+    pub(crate) draw_batch: bool,
     #[command(flatten)]
     pub(crate) data: DataArgs,
     #[command(flatten)]

@@ -36,12 +36,7 @@ pub(crate) fn train(
     out: &Path,
 ) -> trainer::Result<History> {
     let epochs = args.epochs as usize;
-    // Each epoch sees each digit a little shifted, turned and scaled.
-    let train = Loader::new(digits.train.clone(), args.batch_size as usize)?
-        .seed(args.seed)
-        .shuffle(true)
-        .transform(RandomAffine::new(12.0, [0.07, 0.07], [0.88, 1.12])?)
-        .transform(normalize()?);
+    let train = training_batches(digits, args)?;
     Trainer::new(store.vars(), |x, mode| net.forward_in(x, mode))
         .buffers(store.buffers())
         .schedule(OneCycle::new(args.lr, epochs * train.batches_per_epoch()))
@@ -52,6 +47,15 @@ pub(crate) fn train(
         .observer(Progress::stderr())
         .observer(CsvLog::new(out.join("metrics.csv")))
         .fit(&train, Some(&batches(&digits.test)?))
+}
+
+/// Digits to learn from: each epoch sees each digit a little shifted, turned and scaled.
+pub(crate) fn training_batches(digits: &Digits, args: &TrainArgs) -> trainer::Result<Loader> {
+    Ok(Loader::new(digits.train.clone(), args.batch_size as usize)?
+        .seed(args.seed)
+        .shuffle(true)
+        .transform(RandomAffine::new(12.0, [0.07, 0.07], [0.88, 1.12])?)
+        .transform(normalize()?))
 }
 
 /// Digits as the net reads them outside of training: in order, unmoved.

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use taper::layers::{Layer, LayerCall, Sequential, VarStore, observe, summary};
 use taper::ops::Mode;
-use taper::trainer::data::{Dataset, InMemoryDataset};
+use taper::trainer::data::{Dataset, InMemoryDataset, save_image_grid};
 use taper::trainer::{EpochRecord, History, prepare_folder};
 use taper::{DType, Device};
 
@@ -34,6 +34,12 @@ pub(crate) fn train(args: &TrainArgs, device: &Device, out: &mut impl Write) -> 
     let (learnt, judged, epochs) = (digits.train.len(), digits.test.len(), args.epochs);
     writeln!(out, "training digits: {learnt}, test digits: {judged}, epochs: {epochs}")?;
     out.flush()?;
+
+    if args.draw_batch {
+        for batch in model::training_batches(&digits, args)?.workers(0).epoch(0, 0).take(1) {
+            save_image_grid(dir.join("augmented.png"), &batch?.inputs, 8, 3)?;
+        }
+    }
 
     let start = Instant::now();
     let history = model::train(&net, &store, &digits, args, dir)?;

@@ -8,6 +8,8 @@ mod draws;
 #[cfg(feature = "hub")]
 pub mod hub;
 mod idx;
+#[cfg(feature = "images")]
+mod image_grid;
 #[cfg(feature = "hub")]
 mod image_table;
 mod loader;
@@ -20,6 +22,8 @@ mod transform;
 
 pub use draws::Draws;
 pub use idx::IdxFault;
+#[cfg(feature = "images")]
+pub use image_grid::save_image_grid;
 pub use loader::{Batch, Batches, Loader};
 pub use memory::InMemoryDataset;
 pub use subset::{Subset, random_split, stratified_split};
