@@ -28,6 +28,7 @@ mod linear_map;
 mod local_response_norm;
 mod loss;
 mod lp_pool;
+mod math;
 mod matmul;
 mod max_pool;
 mod mode;

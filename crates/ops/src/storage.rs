@@ -4,6 +4,7 @@
 //! or broadcast arguments into row-major order. Half precision is a way to store numbers, not to compute with them: bf16
 //! and f16 are widened to f32 on the way in, exactly, and each result is rounded once on the way out.
 
+use crate::math;
 use crate::operator::Operator;
 use crate::{Error, Result};
 use candle_core::{CpuStorage, DType, Layout, Shape, WithDType};
@@ -13,7 +14,14 @@ use std::borrow::Cow;
 
 /// What a kernel computes with.
 pub(crate) trait Element: WithDType + num_traits::Float + std::iter::Sum + std::fmt::Debug {
-    /// The complementary error function, `1 − erf(x)`, which std has not.
+    /// e to the `x`. In float32 a loop over it becomes vector instructions.
+    fn vexp(self) -> Self;
+
+    /// The hyperbolic tangent. In float32 a loop over it becomes vector instructions.
+    fn vtanh(self) -> Self;
+
+    /// The complementary error function, `1 − erf(x)`, which std has not. In float32 a loop over it becomes vector
+    /// instructions.
     fn erfc(self) -> Self;
 
     /// The elements of a storage of this type, to write; candle offers only the reading half.
@@ -27,8 +35,19 @@ pub(crate) trait Element: WithDType + num_traits::Float + std::iter::Sum + std::
 }
 
 impl Element for f32 {
+    #[inline(always)]
+    fn vexp(self) -> Self {
+        math::exp(self)
+    }
+
+    #[inline(always)]
+    fn vtanh(self) -> Self {
+        math::tanh(self)
+    }
+
+    #[inline(always)]
     fn erfc(self) -> Self {
-        libm::erfcf(self)
+        math::erfc(self)
     }
 
     fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
@@ -48,6 +67,14 @@ impl Element for f32 {
 }
 
 impl Element for f64 {
+    fn vexp(self) -> Self {
+        self.exp()
+    }
+
+    fn vtanh(self) -> Self {
+        self.tanh()
+    }
+
     fn erfc(self) -> Self {
         libm::erfc(self)
     }

@@ -2,7 +2,9 @@
 
 use super::{Binary, By, Unary, times};
 use crate::parallel::for_each_item;
+use crate::simd::Tier;
 use crate::storage::Element;
+use pulp::{Simd, WithSimd};
 
 /// Elements a run: large enough that the bounds checks of a run vanish beside it.
 const RUN: usize = 1 << 12;
@@ -10,32 +12,63 @@ const RUN: usize = 1 << 12;
 /// f(x).
 pub(super) fn map<F: Unary, T: Element>(f: &F, x: &[T]) -> Vec<T> {
     let mut y = vec![T::zero(); x.len()];
-    for_each_item(&mut y, RUN, RUN * F::COST, |i, y| {
-        for (y, &x) in y.iter_mut().zip(&x[i * RUN..]) {
-            *y = f.value(x);
-        }
-    });
+    for_each_item(&mut y, RUN, RUN * F::COST, |i, y| Tier::best().run(Values { f, x: &x[i * RUN..], y }));
     y
 }
 
 /// u · f′(x).
 pub(super) fn slopes<F: Unary, T: Element>(f: &F, x: &[T], u: &[T]) -> Vec<T> {
-    scale::<T>(F::COST, x, u, |x| f.slope(x))
+    scaled::<1, F, T>(f, x, u)
 }
 
 /// u · f″(x).
 pub(super) fn curvatures<F: Unary, T: Element>(f: &F, x: &[T], u: &[T]) -> Vec<T> {
-    scale::<T>(F::COST, x, u, |x| f.curvature(x))
+    scaled::<2, F, T>(f, x, u)
 }
 
-fn scale<T: Element>(cost: usize, x: &[T], u: &[T], factor: impl Fn(T) -> T + Sync) -> Vec<T> {
+fn scaled<const ORDER: usize, F: Unary, T: Element>(f: &F, x: &[T], u: &[T]) -> Vec<T> {
     let mut out = vec![T::zero(); x.len()];
-    for_each_item(&mut out, RUN, RUN * cost, |i, out| {
-        for ((out, &x), &u) in out.iter_mut().zip(&x[i * RUN..]).zip(&u[i * RUN..]) {
-            *out = times(u, factor(x));
-        }
+    for_each_item(&mut out, RUN, RUN * F::COST, |i, out| {
+        Tier::best().run(Derivatives::<ORDER, F, T> { f, x: &x[i * RUN..], u: &u[i * RUN..], out });
     });
     out
+}
+
+/// One run of f(x).
+struct Values<'a, F, T> {
+    f: &'a F,
+    x: &'a [T],
+    y: &'a mut [T],
+}
+
+impl<F: Unary, T: Element> WithSimd for Values<'_, F, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for (y, &x) in self.y.iter_mut().zip(self.x) {
+            *y = self.f.value(x);
+        }
+    }
+}
+
+/// One run of u · f⁽ᵏ⁾(x), k = `ORDER`.
+struct Derivatives<'a, const ORDER: usize, F, T> {
+    f: &'a F,
+    x: &'a [T],
+    u: &'a [T],
+    out: &'a mut [T],
+}
+
+impl<const ORDER: usize, F: Unary, T: Element> WithSimd for Derivatives<'_, ORDER, F, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for ((out, &x), &u) in self.out.iter_mut().zip(self.x).zip(self.u) {
+            *out = times(u, if ORDER == 1 { self.f.slope(x) } else { self.f.curvature(x) });
+        }
+    }
 }
 
 /// f(a, b).

@@ -66,6 +66,7 @@ pub(crate) enum By {
 
 /// `x · factor`, and 0 where the factor is, also at an infinite or undefined `x`: the limit where a gate closes faster than
 /// its argument grows.
+#[inline(always)]
 pub(crate) fn times<T: Element>(x: T, factor: T) -> T {
     if factor == T::zero() { T::zero() } else { x * factor }
 }

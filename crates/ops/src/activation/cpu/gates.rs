@@ -20,14 +20,17 @@ impl<G: Unary> Unary for Gated<G> {
         self.name
     }
 
+    #[inline(always)]
     fn value<T: Element>(&self, x: T) -> T {
         times(x, self.gate.value(x))
     }
 
+    #[inline(always)]
     fn slope<T: Element>(&self, x: T) -> T {
         self.gate.value(x) + times(x, self.gate.slope(x))
     }
 
+    #[inline(always)]
     fn curvature<T: Element>(&self, x: T) -> T {
         T::from_f64(2.) * self.gate.slope(x) + times(x, self.gate.curvature(x))
     }
@@ -38,8 +41,9 @@ impl<G: Unary> Unary for Gated<G> {
 pub(in crate::activation) struct Normal;
 
 impl Normal {
+    #[inline(always)]
     fn density<T: Element>(x: T) -> T {
-        (x * x / T::from_f64(-2.)).exp() * T::from_f64(0.5 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2)
+        (x * x / T::from_f64(-2.)).vexp() * T::from_f64(0.5 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2)
     }
 }
 
@@ -50,14 +54,17 @@ impl Unary for Normal {
         "gelu"
     }
 
+    #[inline(always)]
     fn value<T: Element>(&self, x: T) -> T {
         T::from_f64(0.5) * (x * T::from_f64(-FRAC_1_SQRT_2)).erfc()
     }
 
+    #[inline(always)]
     fn slope<T: Element>(&self, x: T) -> T {
         Self::density(x)
     }
 
+    #[inline(always)]
     fn curvature<T: Element>(&self, x: T) -> T {
         -times(x, Self::density(x))
     }
@@ -71,6 +78,7 @@ impl TanhNormal {
     const CUBIC: f64 = 0.044_715;
 
     /// 2u, its slope and its curvature.
+    #[inline(always)]
     fn doubled<T: Element>(x: T) -> [T; 3] {
         let scale = T::from_f64(2. * (2. / PI).sqrt());
         let cubic = |factor: f64| T::from_f64(factor * Self::CUBIC);
@@ -86,15 +94,18 @@ impl Unary for TanhNormal {
         "gelu_tanh"
     }
 
+    #[inline(always)]
     fn value<T: Element>(&self, x: T) -> T {
         Sigmoid.value(Self::doubled(x)[0])
     }
 
+    #[inline(always)]
     fn slope<T: Element>(&self, x: T) -> T {
         let [z, dz, _] = Self::doubled(x);
         times(dz, Sigmoid.slope(z))
     }
 
+    #[inline(always)]
     fn curvature<T: Element>(&self, x: T) -> T {
         let [z, dz, ddz] = Self::doubled(x);
         times(dz * dz, Sigmoid.curvature(z)) + times(ddz, Sigmoid.slope(z))
@@ -108,8 +119,9 @@ pub(in crate::activation) struct TanhSoftplus;
 
 impl TanhSoftplus {
     /// exp(−|x|), whether x is positive, and e² + 2e + 2, divided by e² where x is positive.
+    #[inline(always)]
     fn terms<T: Element>(x: T) -> (T, bool, T) {
-        let (e, one, two) = ((-x.abs()).exp(), T::one(), T::from_f64(2.));
+        let (e, one, two) = ((-x.abs()).vexp(), T::one(), T::from_f64(2.));
         let positive = x > T::zero();
         (e, positive, if positive { one + two * e * (one + e) } else { two + e * (two + e) })
     }
@@ -122,18 +134,21 @@ impl Unary for TanhSoftplus {
         "mish"
     }
 
+    #[inline(always)]
     fn value<T: Element>(&self, x: T) -> T {
         let (e, positive, whole) = Self::terms(x);
         let two = T::from_f64(2.);
         (if positive { T::one() + two * e } else { e * (two + e) }) / whole
     }
 
+    #[inline(always)]
     fn slope<T: Element>(&self, x: T) -> T {
         let (e, positive, whole) = Self::terms(x);
         let numerator = T::from_f64(4.) * e * (T::one() + e);
         (if positive { numerator * e } else { numerator }) / (whole * whole)
     }
 
+    #[inline(always)]
     fn curvature<T: Element>(&self, x: T) -> T {
         let (e, positive, whole) = Self::terms(x);
         let (one, two, three) = (T::one(), T::from_f64(2.), T::from_f64(3.));
@@ -157,6 +172,7 @@ impl Binary for Glu {
         "glu"
     }
 
+    #[inline(always)]
     fn value<T: Element>(&self, _at: usize, a: T, b: T) -> T {
         times(a, Sigmoid.value(b))
     }

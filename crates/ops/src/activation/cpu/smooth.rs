@@ -15,19 +15,22 @@ impl Unary for Sigmoid {
         "sigmoid"
     }
 
+    #[inline(always)]
     fn value<T: Element>(&self, x: T) -> T {
-        let e = (-x.abs()).exp();
+        let e = (-x.abs()).vexp();
         (if x < T::zero() { e } else { T::one() }) / (T::one() + e)
     }
 
+    #[inline(always)]
     fn slope<T: Element>(&self, x: T) -> T {
-        let e = (-x.abs()).exp();
+        let e = (-x.abs()).vexp();
         let p = T::one() / (T::one() + e);
         e * p * p
     }
 
+    #[inline(always)]
     fn curvature<T: Element>(&self, x: T) -> T {
-        -self.slope(x) * (x / T::from_f64(2.)).tanh()
+        -self.slope(x) * (x / T::from_f64(2.)).vtanh()
     }
 }
 
@@ -42,16 +45,19 @@ impl Unary for Tanh {
         "tanh"
     }
 
+    #[inline(always)]
     fn value<T: Element>(&self, x: T) -> T {
-        x.tanh()
+        x.vtanh()
     }
 
+    #[inline(always)]
     fn slope<T: Element>(&self, x: T) -> T {
         T::from_f64(4.) * Sigmoid.slope(x + x)
     }
 
+    #[inline(always)]
     fn curvature<T: Element>(&self, x: T) -> T {
-        T::from_f64(-2.) * x.tanh() * self.slope(x)
+        T::from_f64(-2.) * x.vtanh() * self.slope(x)
     }
 }
 
@@ -66,15 +72,18 @@ impl Unary for Tanhshrink {
         "tanhshrink"
     }
 
+    #[inline(always)]
     fn value<T: Element>(&self, x: T) -> T {
-        x - x.tanh()
+        x - x.vtanh()
     }
 
+    #[inline(always)]
     fn slope<T: Element>(&self, x: T) -> T {
-        let y = x.tanh();
+        let y = x.vtanh();
         y * y
     }
 
+    #[inline(always)]
     fn curvature<T: Element>(&self, x: T) -> T {
         -Tanh.curvature(x)
     }
@@ -91,15 +100,18 @@ impl Unary for Softsign {
         "softsign"
     }
 
+    #[inline(always)]
     fn value<T: Element>(&self, x: T) -> T {
         if x.is_infinite() { x.signum() } else { x / (T::one() + x.abs()) }
     }
 
+    #[inline(always)]
     fn slope<T: Element>(&self, x: T) -> T {
         let p = T::one() / (T::one() + x.abs());
         p * p
     }
 
+    #[inline(always)]
     fn curvature<T: Element>(&self, x: T) -> T {
         let p = T::one() / (T::one() + x.abs());
         T::from_f64(if x < T::zero() { 2. } else { -2. }) * p * p * p
@@ -115,6 +127,7 @@ pub(in crate::activation) struct Softplus {
 
 impl Softplus {
     /// βx, and whether x is taken for its own softplus.
+    #[inline(always)]
     fn scaled<T: Element>(&self, x: T) -> (T, bool) {
         let z = x * T::from_f64(self.beta);
         (z, z > T::from_f64(self.threshold))
@@ -128,16 +141,19 @@ impl Unary for Softplus {
         "softplus"
     }
 
+    #[inline(always)]
     fn value<T: Element>(&self, x: T) -> T {
         let (z, linear) = self.scaled(x);
         if linear { x } else { softplus(z) / T::from_f64(self.beta) }
     }
 
+    #[inline(always)]
     fn slope<T: Element>(&self, x: T) -> T {
         let (z, linear) = self.scaled(x);
         if linear { T::one() } else { Sigmoid.value(z) }
     }
 
+    #[inline(always)]
     fn curvature<T: Element>(&self, x: T) -> T {
         let (z, linear) = self.scaled(x);
         if linear { T::zero() } else { T::from_f64(self.beta) * Sigmoid.slope(z) }
@@ -147,7 +163,7 @@ impl Unary for Softplus {
 /// log(1 + exp(x)).
 fn softplus<T: Element>(x: T) -> T {
     let positive = if x < T::zero() { T::zero() } else { x };
-    positive + (-x.abs()).exp().ln_1p()
+    positive + (-x.abs()).vexp().ln_1p()
 }
 
 /// log σ(x).
@@ -161,14 +177,17 @@ impl Unary for Logsigmoid {
         "logsigmoid"
     }
 
+    #[inline(always)]
     fn value<T: Element>(&self, x: T) -> T {
         -softplus(-x)
     }
 
+    #[inline(always)]
     fn slope<T: Element>(&self, x: T) -> T {
         Sigmoid.value(-x)
     }
 
+    #[inline(always)]
     fn curvature<T: Element>(&self, x: T) -> T {
         -Sigmoid.slope(x)
     }
@@ -190,18 +209,21 @@ impl Unary for Elu {
         self.name
     }
 
+    #[inline(always)]
     fn value<T: Element>(&self, x: T) -> T {
         let (right, left, rate) = (T::from_f64(self.right), T::from_f64(self.left), T::from_f64(self.rate));
         if x > T::zero() { right * x } else { left * (rate * x).exp_m1() }
     }
 
+    #[inline(always)]
     fn slope<T: Element>(&self, x: T) -> T {
         let (right, left) = (T::from_f64(self.right), T::from_f64(self.left * self.rate));
-        if x <= T::zero() { left * (T::from_f64(self.rate) * x).exp() } else { right }
+        if x <= T::zero() { left * (T::from_f64(self.rate) * x).vexp() } else { right }
     }
 
+    #[inline(always)]
     fn curvature<T: Element>(&self, x: T) -> T {
         let left = T::from_f64(self.left * self.rate * self.rate);
-        if x <= T::zero() { left * (T::from_f64(self.rate) * x).exp() } else { T::zero() }
+        if x <= T::zero() { left * (T::from_f64(self.rate) * x).vexp() } else { T::zero() }
     }
 }
