@@ -1,7 +1,7 @@
 //! A checkpoint as bytes: one safetensors file with one metadata entry, and a checksum over everything.
 //!
-//! Tensors are `parameter.<name>`, `buffer.<name>`, `optimizer.<name>.<state>` and `checksum`, the CRC-32 of all other
-//! bytes of the file, header included. The metadata entry `taper` is JSON with the configuration and the position. One
+//! Tensors are `parameter.<name>`, `buffer.<name>`, `ema.<name>`, `optimizer.<name>.<state>` and `checksum`, the CRC-32 of
+//! all other bytes of the file, header included. The metadata entry `taper` is JSON with the configuration and the position. One
 //! entry alone, since safetensors writes several in random order, and the same run must give the same bytes.
 
 use super::Checkpoint;
@@ -17,6 +17,7 @@ const METADATA: &str = "taper";
 const CHECKSUM: &str = "checksum";
 const PARAMETER: &str = "parameter.";
 const BUFFER: &str = "buffer.";
+const AVERAGE: &str = "ema.";
 const OPTIMIZER: &str = "optimizer.";
 /// The version of this layout, to be raised whenever an older reader would misread a file.
 const FORMAT: u32 = 1;
@@ -30,9 +31,10 @@ struct Header<C, P> {
 }
 
 pub(super) fn encode(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
-    let Checkpoint { configuration, position, parameters, buffers, optimizer } = checkpoint;
+    let Checkpoint { configuration, position, parameters, buffers, averages, optimizer } = checkpoint;
     let mut tensors = vec![(CHECKSUM.to_owned(), Tensor::zeros((), DType::U32, &Device::Cpu)?)];
-    for (prefix, group) in [(PARAMETER, parameters), (BUFFER, buffers), (OPTIMIZER, optimizer)] {
+    let groups = [(PARAMETER, parameters), (BUFFER, buffers), (AVERAGE, averages), (OPTIMIZER, optimizer)];
+    for (prefix, group) in groups {
         for (name, tensor) in group {
             tensors.push((format!("{prefix}{name}"), tensor.to_device(&Device::Cpu)?));
         }
@@ -62,16 +64,21 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Checkpoint, String> {
     if format != FORMAT {
         return Err(format!("its format is {format}, and this version reads {FORMAT}"));
     }
-    let [mut parameters, mut buffers, mut optimizer] = [const { BTreeMap::new() }; 3];
+    let [mut parameters, mut buffers, mut averages, mut optimizer] = [const { BTreeMap::new() }; 4];
     for (name, view) in SafeTensors::deserialize(bytes).map_err(|e| words(&e))?.tensors() {
-        let groups = [(PARAMETER, &mut parameters), (BUFFER, &mut buffers), (OPTIMIZER, &mut optimizer)];
+        let groups = [
+            (PARAMETER, &mut parameters),
+            (BUFFER, &mut buffers),
+            (AVERAGE, &mut averages),
+            (OPTIMIZER, &mut optimizer),
+        ];
         let owner = groups.into_iter().find_map(|(prefix, group)| Some((group, name.strip_prefix(prefix)?)));
         let Some((group, name)) = owner else { continue };
         let dtype = DType::try_from(view.dtype()).map_err(|e| words(&e))?;
         let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu).map_err(|e| words(&e))?;
         group.insert(name.to_owned(), tensor);
     }
-    Ok(Checkpoint { configuration, position, parameters, buffers, optimizer })
+    Ok(Checkpoint { configuration, position, parameters, buffers, averages, optimizer })
 }
 
 /// Where the checksum lies in the file.
@@ -113,6 +120,7 @@ mod tests {
                 ("b".to_owned(), tensor(&[])),
             ]),
             buffers: BTreeMap::from([("a.running_mean".to_owned(), tensor(&[-2.5]))]),
+            averages: BTreeMap::from([("a.weight".to_owned(), tensor(&[0.5, 2.0]))]),
             optimizer: BTreeMap::from([("a.weight.step".to_owned(), Tensor::new(3i64, &Device::Cpu).unwrap())]),
         }
     }
@@ -124,9 +132,10 @@ mod tests {
         assert_eq!(bytes, encode(&checkpoint()).unwrap());
         let read = decode(&bytes).unwrap();
         assert_eq!((&read.configuration, &read.position), (&written.configuration, &written.position));
-        let groups =
-            |it: &Checkpoint| [&it.parameters, &it.buffers, &it.optimizer].map(|it| it.keys().cloned().collect());
-        assert_eq!(groups(&read), groups(&written) as [Vec<_>; 3]);
+        let groups = |it: &Checkpoint| {
+            [&it.parameters, &it.buffers, &it.averages, &it.optimizer].map(|it| it.keys().cloned().collect())
+        };
+        assert_eq!(groups(&read), groups(&written) as [Vec<_>; 4]);
         assert_eq!(encode(&read).unwrap(), bytes);
     }
 

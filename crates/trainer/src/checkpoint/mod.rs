@@ -55,6 +55,8 @@ pub(crate) struct Checkpoint {
     pub(crate) position: Position,
     pub(crate) parameters: BTreeMap<String, Tensor>,
     pub(crate) buffers: BTreeMap<String, Tensor>,
+    /// The averages of the parameters, where they are kept.
+    pub(crate) averages: BTreeMap<String, Tensor>,
     pub(crate) optimizer: BTreeMap<String, Tensor>,
 }
 

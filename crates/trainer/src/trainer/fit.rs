@@ -6,7 +6,9 @@ use super::{Trainer, not_empty};
 use crate::data::Loader;
 use crate::metrics::Totals;
 use crate::{Checkpoints, EpochRecord, Error, FitStart, History, Observer, Rates, Result};
+use candle_core::Var;
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashSet};
 
 /// How far a run has come.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -32,7 +34,8 @@ impl Trainer<'_> {
     /// When a number is out of range, the data, the forward, the loss or an observer fails, the loss
     /// is no longer finite, a checkpoint cannot be written, or the configuration is not that of the checkpoint to resume.
     pub fn fit(&mut self, train: &Loader, val: Option<&Loader>) -> Result<History> {
-        self.validate(train, val)?;
+        val.map_or(Ok(()), |val| not_empty("fit", val))?;
+        self.prepare(train)?;
         let found = self.restore(train)?;
         let (position, batches_per_epoch) = (self.position.clone(), train.batches_per_epoch());
         let start = FitStart {
@@ -82,21 +85,37 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    fn validate(&self, train: &Loader, val: Option<&Loader>) -> Result<()> {
-        not_empty("fit", train)?;
-        val.map_or(Ok(()), |val| not_empty("fit", val))?;
+    /// Refuses what makes no run, before its first step.
+    pub(super) fn prepare(&mut self, train: &Loader) -> Result<()> {
+        let op = "fit";
+        not_empty(op, train)?;
         u32_of("epochs", self.epochs)?;
         self.optimizer.validate(&self.vars)?;
-        if let Some(schedule) = &self.schedule {
-            schedule.validate()?;
-        }
-        match self.clip_norm {
-            Some(norm) if norm.is_nan() || norm <= 0.0 => {
-                let (argument, expected) = ("clip_norm", "positive");
-                Err(Error::Value { op: "fit", argument, expected, value: norm.to_string() })
+        self.schedule.as_ref().map_or(Ok(()), |schedule| schedule.validate())?;
+        self.ema.as_ref().map_or(Ok(()), |ema| ema.validate())?;
+        for (argument, limit) in [("clip_value", self.clip_value), ("clip_norm", self.clip_norm)] {
+            if let Some(limit) = limit.filter(|limit| limit.is_nan() || *limit <= 0.0) {
+                return Err(Error::Value { op, argument, expected: "positive", value: limit.to_string() });
             }
-            _ => Ok(()),
         }
+        if self.micro_batch == Some(0) {
+            return Err(Error::Value { op, argument: "micro_batch", expected: "at least 1", value: "0".to_owned() });
+        }
+        self.frozen.iter().try_for_each(|pattern| pattern.check("freeze", &self.vars))?;
+        self.trainable = self.unfrozen();
+        if self.trainable.is_empty() {
+            let (argument, expected) = ("patterns", "such that a variable remains to be trained");
+            return Err(Error::Value { op: "freeze", argument, expected, value: format!("{:?}", self.frozen) });
+        }
+        Ok(())
+    }
+
+    fn unfrozen(&self) -> BTreeMap<String, Var> {
+        let frozen = |name: &String| self.frozen.iter().any(|pattern| pattern.matches(name));
+        // A tied variable is frozen under all of its names by any of them.
+        let ids: HashSet<_> = self.vars.iter().filter(|(name, _)| frozen(name)).map(|(_, var)| var.id()).collect();
+        let trainable = self.vars.iter().filter(|(_, var)| !ids.contains(&var.id()));
+        trainable.map(|(name, var)| (name.clone(), var.clone())).collect()
     }
 
     /// The rates of optimiser step `step`, counted from 0.

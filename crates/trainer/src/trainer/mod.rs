@@ -1,13 +1,18 @@
 //! The training loop: forward, loss, gradients, step; epoch after epoch, with checkpoints and observers.
 
+mod ema;
 mod fit;
 mod resume;
 mod step;
 
+pub use ema::Ema;
 pub(crate) use fit::Position;
+
+use ema::Averages;
 
 use crate::data::Loader;
 use crate::optim::{AdamW, Optimizer};
+use crate::pattern::Pattern;
 use crate::{Checkpoints, Error, Metrics, Observer, Result, Schedule};
 use candle_core::{Device, Tensor, Var};
 use std::collections::BTreeMap;
@@ -53,7 +58,13 @@ pub struct Trainer<'a> {
     loss: Box<Loss<'a>>,
     optimizer: Box<dyn Optimizer + 'a>,
     schedule: Option<Box<dyn Schedule + 'a>>,
+    frozen: Vec<Pattern>,
+    /// The variables that are not frozen, from the start of a fit on.
+    trainable: BTreeMap<String, Var>,
+    clip_value: Option<f64>,
     clip_norm: Option<f64>,
+    micro_batch: Option<usize>,
+    ema: Option<Averages>,
     seed: u64,
     epochs: usize,
     checkpoints: Option<Checkpoints>,
@@ -78,7 +89,12 @@ impl<'a> Trainer<'a> {
             loss: Box::new(loss),
             optimizer: Box::new(AdamW::default()),
             schedule: None,
+            frozen: Vec::new(),
+            trainable: BTreeMap::new(),
+            clip_value: None,
             clip_norm: None,
+            micro_batch: None,
+            ema: None,
             seed: 0,
             epochs: 1,
             checkpoints: None,
@@ -113,9 +129,46 @@ impl<'a> Trainer<'a> {
         self
     }
 
+    /// Leaves the variables whose names fit one of `patterns`, in which each `*` stands for any characters, as they are. A
+    /// tied variable is frozen by any of its names. Each pattern must fit a variable, and one variable must remain.
+    ///
+    /// Their gradients are dropped before clipping, as if they were not there. candle computes them all the same, for every
+    /// `Var` that the forward reads: where that time matters, build the frozen layers over plain tensors. Running
+    /// statistics are buffers and move on.
+    pub fn freeze<'b>(mut self, patterns: impl IntoIterator<Item = &'b str>) -> Self {
+        self.frozen.extend(patterns.into_iter().map(Pattern::new));
+        self
+    }
+
+    /// Holds every element of a step's gradients between `-max_value` and `max_value`, before
+    /// [`clip_norm`](Trainer::clip_norm): `torch.nn.utils.clip_grad_value_`.
+    pub fn clip_value(mut self, max_value: f64) -> Self {
+        self.clip_value = Some(max_value);
+        self
+    }
+
     /// Scales the gradients of a step down where the norm of all of them together exceeds `max_norm`.
     pub fn clip_norm(mut self, max_norm: f64) -> Self {
         self.clip_norm = Some(max_norm);
+        self
+    }
+
+    /// Takes the gradients of a batch in pieces of `samples` samples, the last of which may be smaller, so that a batch may be
+    /// larger than memory allows at once. Steps, schedules and checkpoints do not change.
+    ///
+    /// The gradients are those of the batch's mean loss, each piece weighted by its samples, and dropout draws what it would
+    /// have drawn for the whole. So the outcome is that of the whole batch, to rounding, where the loss is a mean over
+    /// samples and the forward treats each by itself; batch normalisation takes the statistics of a piece.
+    pub fn micro_batch(mut self, samples: usize) -> Self {
+        self.micro_batch = Some(samples);
+        self
+    }
+
+    /// Keeps an average of the weights over the steps. Validation, [`evaluate`](Trainer::evaluate) and
+    /// [`predict`](Trainer::predict) use it; the variables themselves go on as they would without it, until
+    /// [`apply_ema`](Trainer::apply_ema). Buffers are not averaged.
+    pub fn ema(mut self, ema: Ema) -> Self {
+        self.ema = Some(Averages { config: ema, values: BTreeMap::new() });
         self
     }
 
@@ -155,14 +208,16 @@ impl<'a> Trainer<'a> {
     /// When the loader has no batch or fails, or the forward or the loss does.
     pub fn evaluate(&self, loader: &Loader) -> Result<Metrics> {
         not_empty("evaluate", loader)?;
-        let mut totals = crate::metrics::Totals::default();
-        for batch in loader.epoch(0, 0) {
-            let batch = batch?;
-            let (logits, targets) = (self.predict(&batch.inputs)?, batch.targets.to_device(&self.device())?);
-            let loss = scalar(&(self.loss)(&logits, &targets)?)?;
-            totals.add(loss, &logits, &targets)?;
-        }
-        Ok(totals.metrics())
+        self.with_averages(|| {
+            let mut totals = crate::metrics::Totals::default();
+            for batch in loader.epoch(0, 0) {
+                let batch = batch?;
+                let (logits, targets) = (self.infer(&batch.inputs)?, batch.targets.to_device(&self.device())?);
+                let loss = scalar(&(self.loss)(&logits, &targets)?)?;
+                totals.add(loss, &logits, &targets)?;
+            }
+            Ok(totals.metrics())
+        })
     }
 
     /// The forward's output for `inputs`, in evaluation mode, free of the graph.
@@ -170,7 +225,7 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// When the forward fails.
     pub fn predict(&self, inputs: &Tensor) -> Result<Tensor> {
-        Ok((self.forward)(&inputs.to_device(&self.device())?, &Mode::eval())?.detach())
+        self.with_averages(|| self.infer(inputs))
     }
 
     /// The forward's output for all inputs of `loader`, joined along the batch axis in the loader's order.
@@ -179,8 +234,12 @@ impl<'a> Trainer<'a> {
     /// When the loader has no batch or fails, or the forward does.
     pub fn predict_all(&self, loader: &Loader) -> Result<Tensor> {
         not_empty("predict_all", loader)?;
-        let outputs: Vec<_> = loader.epoch(0, 0).map(|batch| self.predict(&batch?.inputs)).collect::<Result<_>>()?;
-        Ok(Tensor::cat(&outputs, 0)?)
+        let outputs = || loader.epoch(0, 0).map(|batch| self.infer(&batch?.inputs)).collect::<Result<Vec<_>>>();
+        Ok(Tensor::cat(&self.with_averages(outputs)?, 0)?)
+    }
+
+    fn infer(&self, inputs: &Tensor) -> Result<Tensor> {
+        Ok((self.forward)(&inputs.to_device(&self.device())?, &Mode::eval())?.detach())
     }
 
     /// The device of the variables.
@@ -196,7 +255,11 @@ impl std::fmt::Debug for Trainer<'_> {
             .field("buffers", &self.buffers.keys())
             .field("optimizer", &self.optimizer)
             .field("schedule", &self.schedule)
+            .field("frozen", &self.frozen)
+            .field("clip_value", &self.clip_value)
             .field("clip_norm", &self.clip_norm)
+            .field("micro_batch", &self.micro_batch)
+            .field("ema", &self.ema.as_ref().map(|ema| ema.config))
             .field("seed", &self.seed)
             .field("epochs", &self.epochs)
             .field("checkpoints", &self.checkpoints)

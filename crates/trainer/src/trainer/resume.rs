@@ -1,6 +1,7 @@
 //! Writing checkpoints, and going on from one.
 
 use super::Trainer;
+use super::ema::set_all;
 use crate::checkpoint::{Checkpoint, Search};
 use crate::data::Loader;
 use crate::optim::describe;
@@ -43,24 +44,31 @@ impl Trainer<'_> {
     }
 
     fn take_over(&mut self, path: &Path, checkpoint: Checkpoint, train: &Loader) -> Result<()> {
-        let Checkpoint { configuration, position, parameters, buffers, optimizer } = checkpoint;
+        let Checkpoint { configuration, position, parameters, buffers, averages, optimizer } = checkpoint;
         let differences = differences(&configuration, &self.configuration(train));
         if !differences.is_empty() {
             return Err(Error::ConfigurationChanged { path: path.to_owned(), differences: differences.join("; ") });
         }
         // All that can be refused is refused before anything is changed.
-        let mut contents = Vec::new();
-        for (vars, tensors) in [(&self.vars, &parameters), (&self.buffers, &buffers)] {
+        let averaged = if self.ema.is_some() { &self.trainable } else { &BTreeMap::new() };
+        for (vars, tensors) in [(&self.vars, &parameters), (&self.buffers, &buffers), (averaged, &averages)] {
             for (name, var) in vars {
-                let tensor = tensors.get(name).filter(|it| it.dims() == var.dims() && it.dtype() == var.dtype());
-                let reason = || format!("it does not hold {name}");
-                let tensor = tensor.ok_or_else(|| Error::Checkpoint { path: path.to_owned(), reason: reason() })?;
-                contents.push((var, tensor));
+                let fits = |it: &Tensor| it.dims() == var.dims() && it.dtype() == var.dtype();
+                if !tensors.get(name).is_some_and(fits) {
+                    let reason = format!("it does not hold {name}");
+                    return Err(Error::Checkpoint { path: path.to_owned(), reason });
+                }
             }
         }
+        let average = |(name, var): (&String, &Var)| {
+            Ok((name.clone(), Var::from_tensor(&averages[name].to_device(var.device())?.copy()?)?))
+        };
+        let averages = averaged.iter().map(average).collect::<Result<_>>()?;
         self.optimizer.load_state(&self.vars, &optimizer)?;
-        for (var, tensor) in contents {
-            var.set(&tensor.to_device(var.device())?)?;
+        set_all(&self.vars, &parameters)?;
+        set_all(&self.buffers, &buffers)?;
+        if let Some(ema) = &mut self.ema {
+            ema.values = averages;
         }
         self.position = position;
         Ok(())
@@ -76,6 +84,7 @@ impl Trainer<'_> {
             position: self.position.clone(),
             parameters: tensors(&self.vars),
             buffers: tensors(&self.buffers),
+            averages: self.ema.as_ref().map(|ema| tensors(&ema.values)).unwrap_or_default(),
             optimizer: self.optimizer.state()?,
         };
         if let Some(checkpoints) = &mut self.checkpoints {
@@ -88,12 +97,18 @@ impl Trainer<'_> {
     /// What decides the bits of the run, by name, in words.
     fn configuration(&self, train: &Loader) -> BTreeMap<String, String> {
         let or_none = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
-        let mut configuration = BTreeMap::from([
-            ("seed".to_owned(), self.seed.to_string()),
-            ("optimizer".to_owned(), self.optimizer.configuration()),
-            ("schedule".to_owned(), or_none(self.schedule.as_ref().map(|schedule| format!("{schedule:?}")))),
-            ("clip_norm".to_owned(), or_none(self.clip_norm.map(|norm| norm.to_string()))),
-        ]);
+        let entries = [
+            ("seed", self.seed.to_string()),
+            ("optimizer", self.optimizer.configuration()),
+            ("schedule", or_none(self.schedule.as_ref().map(|schedule| format!("{schedule:?}")))),
+            ("frozen", format!("{:?}", self.frozen)),
+            ("clip_value", or_none(self.clip_value.map(|value| value.to_string()))),
+            ("clip_norm", or_none(self.clip_norm.map(|norm| norm.to_string()))),
+            ("micro_batch", or_none(self.micro_batch.map(|samples| samples.to_string()))),
+            ("ema", or_none(self.ema.as_ref().map(|ema| format!("{:?}", ema.config)))),
+        ];
+        let mut configuration: BTreeMap<String, String> =
+            entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         configuration.extend(train.configuration().map(|(name, value)| (name.to_owned(), value)));
         configuration.extend(self.vars.iter().map(|(name, var)| (format!("parameter {name}"), describe(var))));
         configuration.extend(self.buffers.iter().map(|(name, var)| (format!("buffer {name}"), describe(var))));

@@ -6,24 +6,17 @@ use crate::optim::{clip_scale, gradients};
 use crate::{Error, Rates, Result, StepEnd};
 use candle_core::Tensor;
 use std::collections::BTreeMap;
-use taper_ops::Mode;
 use taper_ops::optim::global_norm;
+use taper_ops::{Mode, hardtanh};
 
 impl Trainer<'_> {
     /// Forward, loss, gradients and step on one batch, counted into the position.
     pub(super) fn train_step(&mut self, batch: &Batch) -> Result<StepEnd> {
-        let device = self.device();
-        let (inputs, targets) = (batch.inputs.to_device(&device)?, batch.targets.to_device(&device)?);
-        let mode = Mode::train(self.seed, u32_of("steps", self.position.step)?, 0);
-        let logits = (self.forward)(&inputs, &mode)?;
-        let loss = (self.loss)(&logits, &targets)?;
-        let value = self.finite("loss", scalar(&loss)?)?;
-        self.position.totals.add(value, &logits, &targets)?;
-        let grads = gradients(&loss, &self.vars)?;
-        // The graph and its activations go before the optimiser starts, which writes into what they were computed from.
-        drop((logits, loss));
-        let rates = self.step_vars(&grads)?;
-
+        let (loss, grads) = self.gradients_of(batch)?;
+        let rates = self.step_vars(grads)?;
+        if let Some(ema) = &mut self.ema {
+            ema.update(&self.trainable, self.position.step)?;
+        }
         self.position.step += 1;
         self.position.batch += 1;
         Ok(StepEnd {
@@ -31,24 +24,70 @@ impl Trainer<'_> {
             batch: self.position.batch,
             step: self.position.step,
             lr: rates.lr,
-            loss: value,
+            loss,
             samples: batch.indices.len(),
             running: self.position.totals.metrics(),
         })
     }
 
-    fn step_vars(&mut self, grads: &BTreeMap<String, Tensor>) -> Result<Rates> {
+    /// The mean loss of the batch and its gradients, in pieces where that was asked for. The graph and its activations are
+    /// gone by the end, before the optimiser writes into what they were computed from.
+    fn gradients_of(&mut self, batch: &Batch) -> Result<(f64, BTreeMap<String, Tensor>)> {
+        let samples = batch.indices.len();
+        let piece = self.micro_batch.unwrap_or(samples);
+        if piece >= samples {
+            return self.gradients_of_piece(batch, 0, samples);
+        }
+        let (mut mean, mut sums) = (0.0, BTreeMap::<String, Tensor>::new());
+        for first in (0..samples).step_by(piece) {
+            let count = piece.min(samples - first);
+            let (loss, grads) = self.gradients_of_piece(batch, first, count)?;
+            mean += loss * (count as f64 / samples as f64);
+            for (name, grad) in grads {
+                let sum = sums.remove(&name).map_or_else(|| Ok(grad.clone()), |sum| sum + &grad)?;
+                sums.insert(name, sum);
+            }
+        }
+        Ok((mean, sums))
+    }
+
+    /// The mean loss of `count` samples of the batch from `first` on, and what they add to the gradients of the batch's.
+    fn gradients_of_piece(
+        &mut self,
+        batch: &Batch,
+        first: usize,
+        count: usize,
+    ) -> Result<(f64, BTreeMap<String, Tensor>)> {
+        let (device, samples) = (self.device(), batch.indices.len());
+        let piece = |tensor: &Tensor| match count == samples {
+            true => tensor.to_device(&device),
+            false => tensor.narrow(0, first, count)?.to_device(&device),
+        };
+        let (inputs, targets) = (piece(&batch.inputs)?, piece(&batch.targets)?);
+        let mode = Mode::train(self.seed, u32_of("steps", self.position.step)?, first as u64);
+        let logits = (self.forward)(&inputs, &mode)?;
+        let loss = (self.loss)(&logits, &targets)?;
+        let value = self.finite("loss", scalar(&loss)?)?;
+        self.position.totals.add(value, &logits, &targets)?;
+        let loss = if count == samples { loss } else { (loss * (count as f64 / samples as f64))? };
+        Ok((value, gradients(&loss, &self.trainable)?))
+    }
+
+    fn step_vars(&mut self, mut grads: BTreeMap<String, Tensor>) -> Result<Rates> {
         if grads.is_empty() {
-            let value = format!("no gradient for any of {:?}", self.vars.keys().collect::<Vec<_>>());
+            let value = format!("no gradient for any of {:?}", self.trainable.keys().collect::<Vec<_>>());
             let expected = "a function of at least one variable";
             return Err(Error::Value { op: "Trainer", argument: "loss", expected, value });
+        }
+        if let Some(max) = self.clip_value {
+            grads.values_mut().try_for_each(|grad| hardtanh(grad, -max, max).map(|clipped| *grad = clipped))?;
         }
         let scale = match self.clip_norm {
             Some(max_norm) => clip_scale(self.finite("gradients' norm", global_norm(grads.values())?)?, max_norm),
             None => 1.0,
         };
         let rates = self.rates(self.position.step);
-        self.optimizer.step(&self.vars, grads, rates, scale)?;
+        self.optimizer.step(&self.vars, &grads, rates, scale)?;
         Ok(rates)
     }
 
