@@ -23,4 +23,4 @@ pub use history::{EpochRecord, History};
 pub use metrics::{Accuracy, Metrics};
 pub use observer::{CsvLog, FitStart, Observer, Progress, Resume, StepEnd};
 pub use schedule::{Rates, Schedule};
-pub use trainer::{Ema, Trainer};
+pub use trainer::{Ema, LrCurve, LrFinder, LrPoint, Trainer};

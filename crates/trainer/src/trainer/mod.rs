@@ -1,11 +1,13 @@
 //! The training loop: forward, loss, gradients, step; epoch after epoch, with checkpoints and observers.
 
 mod ema;
+mod find_lr;
 mod fit;
 mod resume;
 mod step;
 
 pub use ema::Ema;
+pub use find_lr::{LrCurve, LrFinder, LrPoint};
 pub(crate) use fit::Position;
 
 use ema::Averages;
