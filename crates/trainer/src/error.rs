@@ -66,6 +66,14 @@ pub enum Error {
         #[source]
         fault: IdxFault,
     },
+    /// A file or folder does not hold what it should.
+    #[error("{file}: {reason}")]
+    DataFile {
+        /// The file or folder.
+        file: String,
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
     /// A file could not be fetched from the Hugging Face Hub.
     #[cfg(feature = "hub")]
     #[error("cannot fetch {file} of {repo} from {endpoint}: {source}; check the connection and HF_ENDPOINT")]

@@ -35,13 +35,19 @@ fn png(pixels: &[u8], width: u32, height: u32) -> Vec<u8> {
     bytes.into_inner()
 }
 
-/// A table as the `datasets` library writes it.
 fn table(pictures: &[Vec<u8>], labels: &[i64]) -> Vec<u8> {
-    let schema = "message schema {
-        OPTIONAL GROUP image { OPTIONAL BYTE_ARRAY bytes; OPTIONAL BYTE_ARRAY path (UTF8); }
-        OPTIONAL INT64 label;
-    }";
-    let schema = Arc::new(parse_message_type(schema).unwrap());
+    table_of("image", pictures, labels)
+}
+
+/// A table as the `datasets` library writes it.
+fn table_of(column: &str, pictures: &[Vec<u8>], labels: &[i64]) -> Vec<u8> {
+    let schema = format!(
+        "message schema {{
+            OPTIONAL GROUP {column} {{ OPTIONAL BYTE_ARRAY bytes; OPTIONAL BYTE_ARRAY path (UTF8); }}
+            OPTIONAL INT64 label;
+        }}"
+    );
+    let schema = Arc::new(parse_message_type(&schema).unwrap());
     let properties = Arc::new(WriterProperties::builder().set_compression(Compression::SNAPPY).build());
     let mut bytes = Vec::new();
     let mut writer = SerializedFileWriter::new(&mut bytes, schema, properties).unwrap();
@@ -170,11 +176,15 @@ fn refusal(result: Result<InMemoryDataset>) -> (Error, String) {
     (error, message)
 }
 
-/// A cache that holds `content` as the file.
+/// A cache that holds `content` as the file of MNIST.
 fn filled_cache(content: &[u8]) -> (tempfile::TempDir, PathBuf) {
+    filled_cache_of("ylecun--mnist", FILE, content)
+}
+
+fn filled_cache_of(repo: &str, file: &str, content: &[u8]) -> (tempfile::TempDir, PathBuf) {
     let cache = tempfile::tempdir().unwrap();
-    let repo = cache.path().join("datasets--ylecun--mnist");
-    let file = repo.join("snapshots").join(COMMIT).join(FILE);
+    let repo = cache.path().join(format!("datasets--{repo}"));
+    let file = repo.join("snapshots").join(COMMIT).join(file);
     fs::create_dir_all(file.parent().unwrap()).unwrap();
     fs::create_dir_all(repo.join("refs")).unwrap();
     fs::write(repo.join("refs/main"), COMMIT).unwrap();
@@ -304,4 +314,40 @@ fn pictures_and_labels_are_checked() {
     assert!(message.contains("row 0: "), "{message}");
     let (_, message) = refusal(read(&table(&[], &[])));
     assert!(message.contains("the table holds no row"), "{message}");
+}
+
+#[test]
+fn fashion_mnist_and_cifar_lie_in_tables_of_their_own() {
+    let file = "fashion_mnist/train-00000-of-00001.parquet";
+    let (cache, _) = filled_cache_of("zalando-datasets--fashion_mnist", file, &good_table());
+    let hub = Hub::new("http://127.0.0.1:1", cache.path());
+    check_content(&hub.fashion_mnist(Split::Train).unwrap());
+    let (error, _) = refusal(hub.fashion_mnist(Split::Test));
+    assert!(matches!(error, Error::Hub { repo: "zalando-datasets/fashion_mnist", .. }));
+
+    // Two pictures of 2 × 3 pixels; red, green and blue count up by ones, tens and forties.
+    let (width, height) = (3, 2);
+    let colours = |index: u8| -> Vec<u8> { (0..6).flat_map(|i| [i, 10 * i, 40 * i + index]).collect() };
+    let picture = |index| {
+        let mut bytes = Cursor::new(Vec::new());
+        let encoder = PngEncoder::new(&mut bytes);
+        encoder.write_image(&colours(index), width, height, ExtendedColorType::Rgb8).unwrap();
+        bytes.into_inner()
+    };
+    let content = table_of("img", &[picture(0), picture(1)], &[9, 4]);
+    let file = "plain_text/test-00000-of-00001.parquet";
+    let (cache, _) = filled_cache_of("uoft-cs--cifar10", file, &content);
+    let hub = Hub::new("http://127.0.0.1:1", cache.path());
+    let dataset = hub.cifar10(Split::Test).unwrap();
+    assert_eq!((dataset.input_shape(), dataset.targets()), ([3, 2, 3].as_slice(), [9, 4].as_slice()));
+    let expected: Vec<f32> = [(0, 1), (0, 10), (1, 40)]
+        .into_iter()
+        .flat_map(|(offset, step)| (0..6u8).map(move |i| f32::from(step * i + offset) / 255.0))
+        .collect();
+    assert_eq!(dataset.get(1).unwrap().input, expected);
+    let (error, _) = refusal(hub.cifar10(Split::Train));
+    assert!(matches!(error, Error::Hub { repo: "uoft-cs/cifar10", .. }));
+    let (cache, _) = filled_cache_of("uoft-cs--cifar10", file, &good_table());
+    let (_, message) = refusal(Hub::new("http://127.0.0.1:1", cache.path()).cifar10(Split::Test));
+    assert!(message.contains("row 0: there is no struct `img`"), "{message}");
 }

@@ -6,12 +6,28 @@ use std::{env, fs, io};
 use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, Repo};
 
+use super::InMemoryDataset;
+use super::image_table::{self, Columns};
 use super::mnist::{self, Split};
-use super::{InMemoryDataset, image_table};
 use crate::{Error, Result};
 
 const ENDPOINT: &str = "https://huggingface.co";
-const MNIST: &str = "ylecun/mnist";
+const MNIST: Table = Table { repo: "ylecun/mnist", folder: "mnist", columns: GREY };
+const FASHION_MNIST: Table = Table { repo: "zalando-datasets/fashion_mnist", folder: "fashion_mnist", columns: GREY };
+const CIFAR10: Table = Table {
+    repo: "uoft-cs/cifar10",
+    folder: "plain_text",
+    columns: Columns { image: "img", channels: 3, classes: 10 },
+};
+const GREY: Columns = Columns { image: "image", channels: 1, classes: mnist::CLASSES };
+
+/// Where a data set lies: a Parquet file a split, in a folder of a repository.
+#[derive(Clone, Copy)]
+struct Table {
+    repo: &'static str,
+    folder: &'static str,
+    columns: Columns,
+}
 
 /// The Hugging Face Hub, and the folder that keeps what was fetched from it.
 ///
@@ -66,12 +82,38 @@ impl Hub {
     /// # Errors
     /// When the file is neither in the cache nor to be had from the hub, or does not hold what it should.
     pub fn mnist(&self, split: Split) -> Result<InMemoryDataset> {
+        self.table(MNIST, split)
+    }
+
+    /// One split of Fashion-MNIST: 60,000 pictures of clothes to train on, 10,000 to test with, `[1, 28, 28]`, classes 0 to 9.
+    ///
+    /// Source: Xiao, Rasul, Vollgraf, "Fashion-MNIST: a novel image dataset for benchmarking machine learning algorithms",
+    /// 2017, as `zalando-datasets/fashion_mnist` on the hub holds it.
+    ///
+    /// # Errors
+    /// When the file is neither in the cache nor to be had from the hub, or does not hold what it should.
+    pub fn fashion_mnist(&self, split: Split) -> Result<InMemoryDataset> {
+        self.table(FASHION_MNIST, split)
+    }
+
+    /// One split of CIFAR-10: 50,000 pictures to train on, 10,000 to test with, `[3, 32, 32]`, classes 0 to 9.
+    ///
+    /// Source: Krizhevsky, "Learning multiple layers of features from tiny images", 2009, as `uoft-cs/cifar10` on the hub
+    /// holds it.
+    ///
+    /// # Errors
+    /// When the file is neither in the cache nor to be had from the hub, or does not hold what it should.
+    pub fn cifar10(&self, split: Split) -> Result<InMemoryDataset> {
+        self.table(CIFAR10, split)
+    }
+
+    fn table(&self, table: Table, split: Split) -> Result<InMemoryDataset> {
         let part = match split {
             Split::Train => "train",
             Split::Test => "test",
         };
-        let file = format!("mnist/{part}-00000-of-00001.parquet");
-        image_table::read(&self.fetch(MNIST, &file)?, mnist::CLASSES)
+        let file = format!("{}/{part}-00000-of-00001.parquet", table.folder);
+        image_table::read(&self.fetch(table.repo, &file)?, table.columns)
     }
 
     fn fetch(&self, repo: &'static str, file: &str) -> Result<PathBuf> {

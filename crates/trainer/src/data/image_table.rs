@@ -1,24 +1,36 @@
-//! Labelled pictures in a Parquet table, as the `datasets` library writes them: a struct `image` with the `bytes` of a PNG
-//! file, and an integer `label`.
+//! Labelled pictures in a Parquet table, as the `datasets` library writes them: a struct with the `bytes` of a PNG file, and
+//! an integer `label`.
 
 use std::fs::File;
 use std::path::Path;
 
-use image::{GrayImage, ImageFormat};
+use image::{DynamicImage, ImageFormat};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
 
 use super::{InMemoryDataset, panics};
 use crate::{Error, Result};
 
-/// Reads a table of greyscale pictures of one size, `[1, H, W]`, with labels below `classes`.
-pub(super) fn read(path: &Path, classes: u32) -> Result<InMemoryDataset> {
+/// What a table holds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Columns {
+    /// The name of the struct with the pictures.
+    pub(super) image: &'static str,
+    /// 1 for grey pictures, 3 for red, green and blue.
+    pub(super) channels: usize,
+    /// Labels are below this.
+    pub(super) classes: u32,
+}
+
+/// Reads a table of pictures of one size, `[channels, H, W]`.
+pub(super) fn read(path: &Path, columns: Columns) -> Result<InMemoryDataset> {
     // parquet 60 panics on some damaged files, on a negative offset for one.
-    panics::catch(|| read_rows(path, classes))
+    panics::catch(|| read_rows(path, columns))
         .unwrap_or_else(|message| Err(Error::Damaged { path: path.to_owned(), reason: message }))
 }
 
-fn read_rows(path: &Path, classes: u32) -> Result<InMemoryDataset> {
+fn read_rows(path: &Path, columns: Columns) -> Result<InMemoryDataset> {
+    let Columns { channels, classes, .. } = columns;
     let file = File::open(path).map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
     let damaged = |reason: String| Error::Damaged { path: path.to_owned(), reason };
     let reader = SerializedFileReader::new(file).map_err(|error| damaged(error.to_string()))?;
@@ -30,36 +42,40 @@ fn read_rows(path: &Path, classes: u32) -> Result<InMemoryDataset> {
     for (index, row) in rows.enumerate() {
         let (picture, label) = row
             .map_err(|error| error.to_string())
-            .and_then(|row| Ok((picture(&row)?, label(&row)?)))
+            .and_then(|row| Ok((picture(&row, columns.image)?, label(&row)?)))
             .map_err(|reason| damaged(format!("row {index}: {reason}")))?;
         let target = u32::try_from(label)
             .ok()
             .filter(|&target| target < classes)
             .ok_or_else(|| Error::LabelOutOfRange { source_name: path.display().to_string(), label, index, classes })?;
-        let (width, height) = *size.get_or_insert(picture.dimensions());
-        if picture.dimensions() != (width, height) {
-            let (this_width, this_height) = picture.dimensions();
+        let (this_width, this_height) = (picture.width(), picture.height());
+        let (width, height) = *size.get_or_insert((this_width, this_height));
+        if (this_width, this_height) != (width, height) {
             let reason = format!("row {index} is {this_width} × {this_height}, but row 0 is {width} × {height}");
             return Err(damaged(reason));
         }
-        pixels.extend_from_slice(picture.as_raw());
+        if channels == 1 {
+            pixels.extend(picture.into_luma8().into_raw());
+        } else {
+            let rgb = picture.into_rgb8();
+            pixels.extend((0..channels).flat_map(|channel| rgb.iter().skip(channel).step_by(channels)));
+        }
         targets.push(target);
     }
     let Some((width, height)) = size else {
         return Err(damaged("the table holds no row".to_owned()));
     };
-    InMemoryDataset::from_pixels(pixels, &[1, height as usize, width as usize], targets)
+    InMemoryDataset::from_pixels(pixels, &[channels, height as usize, width as usize], targets)
 }
 
-fn picture(row: &Row) -> Result<GrayImage, String> {
-    let Some(Field::Group(image)) = field(row, "image") else {
-        return Err("there is no struct `image`".to_owned());
+fn picture(row: &Row, name: &str) -> Result<DynamicImage, String> {
+    let Some(Field::Group(image)) = field(row, name) else {
+        return Err(format!("there is no struct `{name}`"));
     };
     let Some(Field::Bytes(bytes)) = field(image, "bytes") else {
-        return Err("there are no bytes `image.bytes`".to_owned());
+        return Err(format!("there are no bytes `{name}.bytes`"));
     };
-    let image = image::load_from_memory_with_format(bytes.data(), ImageFormat::Png);
-    image.map(|image| image.into_luma8()).map_err(|error| error.to_string())
+    image::load_from_memory_with_format(bytes.data(), ImageFormat::Png).map_err(|error| error.to_string())
 }
 
 fn label(row: &Row) -> Result<i64, String> {

@@ -4,10 +4,13 @@
 //! way (the order, a [`Transform`]) is a pure function of (seed, epoch, sample): batches are the same for any number of
 //! threads, and after a resume at any batch.
 
+pub mod cifar;
 mod draws;
 #[cfg(feature = "hub")]
 pub mod hub;
 mod idx;
+#[cfg(feature = "images")]
+mod image_files;
 #[cfg(feature = "images")]
 mod image_grid;
 #[cfg(feature = "hub")]
@@ -22,6 +25,8 @@ mod transform;
 
 pub use draws::Draws;
 pub use idx::IdxFault;
+#[cfg(feature = "images")]
+pub use image_files::ImageFiles;
 #[cfg(feature = "images")]
 pub use image_grid::save_image_grid;
 pub use loader::{Batch, Batches, Loader};

@@ -58,7 +58,7 @@ fn check_probability(op: &'static str, p: f64) -> Result<f64> {
 }
 
 /// Height and width of a transform's output; 2¹⁶ a side is more than any picture.
-fn check_size(op: &'static str, size: [usize; 2]) -> Result<[usize; 2]> {
+pub(super) fn check_size(op: &'static str, size: [usize; 2]) -> Result<[usize; 2]> {
     if size.iter().all(|extent| (1..=1 << 16).contains(extent)) {
         return Ok(size);
     }

@@ -37,6 +37,18 @@ impl Resize {
 
 impl Transform for Resize {
     fn apply(&self, input: Vec<f32>, shape: &[usize], _: &mut Draws) -> Result<Vec<f32>> {
+        self.resize(input, shape)
+    }
+
+    fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {
+        let [channels, _, _] = some_pixels(shape)?;
+        Ok(vec![channels, self.size[0], self.size[1]])
+    }
+}
+
+impl Resize {
+    /// What [`apply`](Transform::apply) does, which draws nothing.
+    pub(crate) fn resize(&self, input: Vec<f32>, shape: &[usize]) -> Result<Vec<f32>> {
         let [channels, height, width] = some_pixels(shape)?;
         let ([rows, columns], mut values) = (self.size, input);
         if columns != width {
@@ -62,11 +74,6 @@ impl Transform for Resize {
             values = output;
         }
         Ok(values)
-    }
-
-    fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {
-        let [channels, _, _] = some_pixels(shape)?;
-        Ok(vec![channels, self.size[0], self.size[1]])
     }
 }
 
