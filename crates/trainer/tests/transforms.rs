@@ -2,13 +2,17 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test fails by panicking")]
 #![allow(clippy::float_cmp, reason = "pixels that are only moved keep their bits")]
 
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Device, Var};
 use proptest::prelude::*;
 use taper_trainer::data::{
     Batch, BatchTransform, CenterCrop, ColorJitter, CutMix, Cutout, Draws, InMemoryDataset, Loader, MixUp, Normalize,
     RandomAffine, RandomCrop, RandomErasing, RandomHorizontalFlip, RandomVerticalFlip, Resize, Samples, Targets,
     Transform,
 };
-use taper_trainer::{Error, Result};
+use taper_trainer::optim::{Sgd, SgdConfig};
+use taper_trainer::{Error, Result, Trainer};
 
 fn draws(sample: usize) -> Draws {
     Draws::for_sample(1, 2, sample, 0)
@@ -222,7 +226,7 @@ fn probabilities_are_kept_to() {
 fn every_place_of_a_crop_is_equally_likely() {
     let crop = RandomCrop::new([2, 3], [1, 0]).unwrap();
     let input: Vec<f32> = (1..13).map(|value| value as f32).collect();
-    let mut counts = std::collections::BTreeMap::new();
+    let mut counts = BTreeMap::new();
     for sample in 0..12_000 {
         let output = apply(&crop, &input, [1, 3, 4], sample);
         *counts.entry(output.into_iter().map(f32::to_bits).collect::<Vec<_>>()).or_insert(0u32) += 1;
@@ -291,6 +295,21 @@ fn a_loader_augments_alike_with_any_workers_and_from_any_batch_on() {
         assert_eq!(contents(workers, 2, 3), reference[3..]);
     }
     assert_ne!(contents(0, 3, 0), reference);
+}
+
+#[test]
+fn mixed_targets_train_and_leave_the_accuracy_uncounted() {
+    let inputs: Vec<f32> = (0..40).flat_map(|i| if i % 2 == 0 { [1.0, 0.0] } else { [0.0, 1.0] }).collect();
+    let dataset = InMemoryDataset::new(inputs, &[2], (0..40).map(|i| i % 2).collect()).unwrap();
+    let plain = Loader::new(dataset, 8).unwrap().seed(1).shuffle(true);
+    let mixed = plain.clone().batch_transform(MixUp::new(0.3, 2).unwrap());
+    let weight = Var::zeros((2, 2), DType::F32, &Device::Cpu).unwrap();
+    let vars = BTreeMap::from([("weight".to_owned(), weight.clone())]);
+    let sgd = Sgd::new(SgdConfig { lr: 1.0, ..Default::default() }).unwrap();
+    let mut trainer = Trainer::new(vars, |x, _| x.matmul(&weight)).optimizer(sgd).epochs(10);
+    let history = trainer.fit(&mixed, None).unwrap();
+    assert!(history.epochs.iter().all(|epoch| epoch.train.loss.is_finite() && epoch.train.accuracy.is_none()));
+    assert_eq!(trainer.evaluate(&plain).unwrap().accuracy, Some(1.0));
 }
 
 #[test]
