@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
-    threads::quieten_candle();
+    threads::settle();
     match run(cli) {
         Ok(code) => code,
         Err(error) => {

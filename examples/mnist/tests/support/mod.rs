@@ -9,7 +9,11 @@ use assert_cmd::cargo::cargo_bin;
 /// The program, with `RUST_BACKTRACE` set: backtraces must not reach the user.
 pub(crate) fn mnist(arguments: &[&str]) -> Command {
     let mut command = Command::new(cargo_bin!("mnist"));
-    command.args(arguments).env("RUST_BACKTRACE", "1").env_remove("CANDLE_NUM_THREADS");
+    command
+        .args(arguments)
+        .env("RUST_BACKTRACE", "1")
+        .env_remove("CANDLE_NUM_THREADS")
+        .env_remove("MIMALLOC_PURGE_DELAY");
     command
 }
 
