@@ -1,0 +1,157 @@
+//! Alternating processes, and the table of their ratios.
+
+use crate::cases::{Figures, names};
+use crate::{CompareArgs, Failure};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+/// PyTorch's malloc as it comes and tuned: it keeps its pages then, as mimalloc does for the others.
+const TUNED: [(&str, &str); 2] = [("MALLOC_MMAP_THRESHOLD_", "1073741824"), ("MALLOC_TRIM_THRESHOLD_", "1073741824")];
+
+const TORCH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/torch_peer.py");
+
+/// One case: what each round measured by each library, and the medians.
+#[derive(Debug, Serialize)]
+struct Row {
+    case: &'static str,
+    /// Library → a figure a round.
+    rounds: BTreeMap<&'static str, Vec<Figures>>,
+    /// PyTorch's whole ÷ taper's, the median of the rounds.
+    torch_ratio: Option<f64>,
+    candle_ratio: Option<f64>,
+}
+
+/// Times the cases and prints the table.
+pub(crate) fn compare(args: &CompareArgs) -> Result<(), Failure> {
+    let torch = torch_version(&args.python);
+    match &torch {
+        Ok(version) => println!("PyTorch {version}"),
+        Err(why) => println!("PyTorch left out: {why}"),
+    }
+    println!(
+        "{} threads, {} rounds; milliseconds, medians; forward / whole; ratios are of the whole",
+        args.threads, args.rounds
+    );
+    println!(
+        "{:<18}{:>18}{:>18}{:>18}{:>10}{:>10}{:>20}",
+        "case", "taper", "PyTorch's best", "candle", "÷ PyTorch", "÷ candle", "peak MiB t / P / c"
+    );
+    let mut rows = Vec::new();
+    for case in names().into_iter().filter(|case| case.contains(&args.only)) {
+        let row = measure(case, args, torch.is_ok())?;
+        println!("{}", row.line());
+        rows.push(row);
+    }
+    let mean = |cases: &[&str]| {
+        let ratios: Vec<f64> =
+            rows.iter().filter(|row| cases.contains(&row.case)).filter_map(|row| row.torch_ratio).collect();
+        (ratios.len() == cases.len())
+            .then(|| (ratios.iter().map(|ratio| ratio.ln()).sum::<f64>() / ratios.len() as f64).exp())
+    };
+    if let Some(mean) = mean(&["mnist1", "mnist2", "res64", "res128s2", "res256", "pointwise", "stem"]) {
+        println!("geometric mean of the dense convolution layers, PyTorch's best ÷ taper: {mean:.2}");
+    }
+    if let Some(path) = &args.json {
+        std::fs::write(path, serde_json::to_string_pretty(&rows)?)?;
+    }
+    Ok(())
+}
+
+fn measure(case: &'static str, args: &CompareArgs, torch: bool) -> Result<Row, Failure> {
+    let this = std::env::current_exe()?;
+    let threads = args.threads.to_string();
+    let mut rounds: BTreeMap<&'static str, Vec<Figures>> = BTreeMap::new();
+    for _ in 0..args.rounds {
+        for library in ["taper", "candle"] {
+            if library == "candle" && (args.without_candle || case == "max_pool 3 s2 p1") {
+                continue;
+            }
+            let mut command = Command::new(&this);
+            command.args(["time", library, case]).env("RAYON_NUM_THREADS", &threads).env("MIMALLOC_PURGE_DELAY", "-1");
+            // candle's own threads would only spin beside taper's; candle itself computes with them.
+            command.env("CANDLE_NUM_THREADS", if library == "taper" { "1" } else { &threads });
+            rounds.entry(library).or_default().push(figures(&mut command)?);
+        }
+        if torch {
+            let peer = |tuned: &[(&str, &str)]| {
+                let mut command = Command::new(&args.python);
+                figures(command.arg(TORCH).args([case, "--threads", &threads]).envs(tuned.iter().copied()))
+            };
+            let (plain, tuned) = (peer(&[])?, peer(&TUNED)?);
+            let least = |a: Option<f64>, b: Option<f64>| a.into_iter().chain(b).min_by(f64::total_cmp);
+            let forward = least(plain.forward, tuned.forward);
+            let best =
+                Figures { forward, whole: plain.whole.min(tuned.whole), peak_mib: plain.peak_mib.min(tuned.peak_mib) };
+            rounds.entry("PyTorch").or_default().push(best);
+        }
+    }
+    let ratio = |library: &str| {
+        let pairs = rounds.get(library)?.iter().zip(&rounds["taper"]);
+        median(pairs.map(|(other, taper)| other.whole / taper.whole).collect())
+    };
+    let (torch_ratio, candle_ratio) = (ratio("PyTorch"), ratio("candle"));
+    Ok(Row { case, torch_ratio, candle_ratio, rounds })
+}
+
+impl Row {
+    fn line(&self) -> String {
+        let times = |library: &str| {
+            let Some(rounds) = self.rounds.get(library) else { return "–".to_owned() };
+            let whole = median(rounds.iter().map(|figures| figures.whole).collect());
+            let forward = median(rounds.iter().filter_map(|figures| figures.forward).collect());
+            match (forward, whole) {
+                (Some(forward), Some(whole)) => format!("{forward:.2} / {whole:.2}"),
+                (_, whole) => whole.map_or_else(|| "–".to_owned(), |whole| format!("{whole:.2}")),
+            }
+        };
+        let ratio = |ratio: Option<f64>| ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}"));
+        let peak = ["taper", "PyTorch", "candle"].map(|library| {
+            let peak = self.rounds.get(library).and_then(|rounds| median(rounds.iter().map(|f| f.peak_mib).collect()));
+            peak.map_or_else(|| "–".to_owned(), |peak| format!("{peak:.0}"))
+        });
+        format!(
+            "{:<18}{:>18}{:>18}{:>18}{:>10}{:>10}{:>20}",
+            self.case,
+            times("taper"),
+            times("PyTorch"),
+            times("candle"),
+            ratio(self.torch_ratio),
+            ratio(self.candle_ratio),
+            peak.join(" / ")
+        )
+    }
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
+/// The figures that a process prints as its last line.
+fn figures(command: &mut Command) -> Result<Figures, Failure> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    match text.lines().last().map(serde_json::from_str) {
+        Some(Ok(figures)) if output.status.success() => Ok(figures),
+        _ => Err(format!("{command:?}: {}\n{text}{}", output.status, String::from_utf8_lossy(&output.stderr)).into()),
+    }
+}
+
+/// The version of torch, or why there is none.
+fn torch_version(python: &Path) -> Result<String, String> {
+    let mut command = Command::new(python);
+    let output = command.args(["-c", "import torch; print(torch.__version__)"]).output();
+    let output = output.map_err(|error| format!("{}: {error}", python.display()))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() {
+        Ok(text(&output.stdout))
+    } else {
+        Err(format!(
+            "{} has no torch (pip install torch): {}",
+            python.display(),
+            text(&output.stderr).lines().last().unwrap_or_default()
+        ))
+    }
+}
