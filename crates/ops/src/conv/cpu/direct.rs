@@ -134,12 +134,14 @@ pub(super) fn weight_grad(tier: Tier, d: &ConvDims, x: &[f32], dy: &[f32]) -> Ve
     let plane = d.out_plane();
     let runs: Vec<_> = column_runs(tier, c_out).collect();
     let columns = parallel::map(d.n * d.groups, |pair| pack_positions(&dy[pair * c_out * plane..], plane, &runs));
+    // An odd number of vectors, for pixels a power of two apart would share a few sets of the cache.
+    let apart = (channels.div_ceil(16) | 1) * 16;
     let at = |p: usize| {
         let [_, height, width] = d.output;
-        image.step(times([p / (height * width), p / width % height, p % width], d.stride)) * channels
+        image.step(times([p / (height * width), p / width % height, p % width], d.stride)) * apart
     };
     let rows: Vec<usize> = (0..plane).map(at).collect();
-    let offsets: Vec<usize> = self::taps(d).map(|tap| image.step(times(tap, d.dilation)) * channels).collect();
+    let offsets: Vec<usize> = self::taps(d).map(|tap| image.step(times(tap, d.dilation)) * apart).collect();
     let pitch = channels.next_multiple_of(SLACK);
     let parts = parallel::map(slices * d.groups * blocks, |task| {
         let (slice, group, first) = (task / (d.groups * blocks), task / blocks % d.groups, task % blocks * channels);
@@ -148,7 +150,7 @@ pub(super) fn weight_grad(tier: Tier, d: &ConvDims, x: &[f32], dy: &[f32]) -> Ve
         for n in slice * d.n / slices..(slice + 1) * d.n / slices {
             let x = &x[(n * d.c_in + group * c_in + first) * d.in_plane()..][..channels * d.in_plane()];
             image.fill(x, &mut padded);
-            transpose(&padded[..channels * image.size()], channels, &mut pixels);
+            transpose(&padded[..channels * image.size()], channels, apart, &mut pixels);
             let dy = &columns[n * d.groups + group];
             for start in (0..plane).step_by(STRIP) {
                 let rows = &rows[start..plane.min(start + STRIP)];
@@ -312,18 +314,31 @@ fn pack_positions(dy: &[f32], plane: usize, runs: &[std::ops::Range<usize>]) -> 
     packed
 }
 
-/// `[channels, positions]` as `[positions, channels]`, with `SLACK` zeros behind it.
-fn transpose(x: &[f32], channels: usize, out: &mut Vec<f32>) {
-    /// Channels whose lines are read side by side.
-    const SIDE: usize = 16;
+/// `[channels, positions]` as `[positions, channels]`, positions `apart` elements apart and `SLACK` zeros behind them.
+fn transpose(x: &[f32], channels: usize, apart: usize, out: &mut Vec<f32>) {
+    /// Channels that are interleaved at once, and positions of which that is done.
+    const QUAD: usize = 4;
+    const RUN: usize = 256;
     let positions = x.len() / channels;
     out.clear();
-    out.resize(x.len() + SLACK, 0.);
-    for first in (0..channels).step_by(SIDE) {
-        let side = SIDE.min(channels - first);
-        for (p, out) in out.chunks_exact_mut(channels).take(positions).enumerate() {
-            for (i, out) in out[first..first + side].iter_mut().enumerate() {
-                *out = x[(first + i) * positions + p];
+    out.resize(positions * apart + SLACK, 0.);
+    let mut quads = [[0.; QUAD]; RUN];
+    for start in (0..positions).step_by(RUN) {
+        let len = RUN.min(positions - start);
+        let out = &mut out[start * apart..];
+        for first in (0..channels).step_by(QUAD) {
+            let line = |channel: usize| &x[channel * positions + start..][..len];
+            if let [a, b, c, d] = (first..channels.min(first + QUAD)).map(line).collect::<Vec<_>>()[..] {
+                for ((((quad, a), b), c), d) in quads.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+                    *quad = [*a, *b, *c, *d];
+                }
+                for (out, quad) in out.chunks_exact_mut(apart).zip(&quads[..len]) {
+                    out[first..first + QUAD].copy_from_slice(quad);
+                }
+            } else {
+                for channel in first..channels {
+                    out[channel..].iter_mut().step_by(apart).zip(line(channel)).for_each(|(out, x)| *out = *x);
+                }
             }
         }
     }
