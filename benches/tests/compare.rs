@@ -1,0 +1,22 @@
+//! The comparison runs, and says what it leaves out.
+
+use assert_cmd::Command;
+use assert_cmd::cargo::cargo_bin;
+
+#[test]
+fn a_case_is_timed_and_a_missing_peer_is_named() {
+    let output = Command::new(cargo_bin!("taper-benches"))
+        .args(["compare", "--only", "mnist1", "--rounds", "1", "--python", "no-such-python"])
+        .assert()
+        .success();
+    let text = String::from_utf8_lossy(&output.get_output().stdout).into_owned();
+    assert!(text.contains("PyTorch left out: no-such-python"), "{text}");
+    let row = text.lines().find(|line| line.starts_with("mnist1"));
+    assert!(row.is_some_and(|row| row.matches(" / ").count() >= 4), "{text}");
+}
+
+#[test]
+fn an_unknown_case_is_named() {
+    let output = Command::new(cargo_bin!("taper-benches")).args(["time", "taper", "mnist9"]).assert().failure();
+    assert!(String::from_utf8_lossy(&output.get_output().stderr).contains("no case mnist9"));
+}
