@@ -30,5 +30,7 @@ pub struct EpochRecord {
     /// The metrics of its batches, each taken before the step that the batch led to.
     pub train: Metrics,
     /// The metrics of the validation set at its end, where there is one.
+    // A field that is missing is damage, and must not read as `None`, which is what serde makes of it.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub val: Option<Metrics>,
 }

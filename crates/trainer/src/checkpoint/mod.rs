@@ -124,7 +124,7 @@ impl Checkpoints {
         let whole: Vec<_> = self.list()?.into_iter().filter(|(_, path)| !is_temporary(path)).collect();
         for (step, path) in whole.iter().rev() {
             let bytes = fs::read(path).map_err(|source| Error::Io { action: "read", path: path.clone(), source })?;
-            match format::decode(&bytes) {
+            match format::decode(&bytes).and_then(|it| coherent(it, *step)) {
                 Ok(checkpoint) => {
                     self.saved = whole.iter().map(|(step, _)| *step).filter(|older| older <= step).collect();
                     return Ok(Search { newest: Some((path.clone(), checkpoint)), skipped });
@@ -152,6 +152,18 @@ impl Checkpoints {
         found.sort();
         Ok(found)
     }
+}
+
+/// The checkpoint, if it is that of its file's name, or the newest by name would not be the newest, and at one with itself.
+fn coherent(checkpoint: Checkpoint, named: usize) -> Result<Checkpoint, String> {
+    let Position { step, epoch, ref history, .. } = checkpoint.position;
+    if step != named {
+        return Err(format!("it holds step {step}, and its name says {named}"));
+    }
+    if history.epochs.len() != epoch {
+        return Err(format!("it tells of {} epochs, and {epoch} are done", history.epochs.len()));
+    }
+    Ok(checkpoint)
 }
 
 fn step_of(path: &Path) -> Option<usize> {

@@ -64,7 +64,10 @@ impl Trainer<'_> {
             Ok((name.clone(), Var::from_tensor(&averages[name].to_device(var.device())?.copy()?)?))
         };
         let averages = averaged.iter().map(average).collect::<Result<_>>()?;
-        self.optimizer.load_state(&self.vars, &optimizer)?;
+        self.optimizer.load_state(&self.vars, &optimizer).map_err(|error| match error {
+            Error::OptimizerState { .. } => Error::Checkpoint { path: path.to_owned(), reason: error.to_string() },
+            other => other,
+        })?;
         set_all(&self.vars, &parameters)?;
         set_all(&self.buffers, &buffers)?;
         if let Some(ema) = &mut self.ema {
