@@ -1,6 +1,6 @@
 //! What can go wrong: one variant a cause, each message one line with the values at fault and the way out.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::data::IdxFault;
 
@@ -172,9 +172,24 @@ pub enum Error {
         /// What differs, with both values.
         differences: String,
     },
+    /// A fit was asked to stop, by [`Trainer::stop_when`](crate::Trainer::stop_when), and has.
+    #[error("stopped after step {step}, as asked; {}", going_on(checkpoint.as_deref()))]
+    Stopped {
+        /// The optimiser steps that are done.
+        step: usize,
+        /// The checkpoint that a fit with [`resume(true)`](crate::Trainer::resume) goes on from, where checkpoints are kept.
+        checkpoint: Option<PathBuf>,
+    },
     /// An error of candle's own.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
+}
+
+fn going_on(checkpoint: Option<&Path>) -> String {
+    match checkpoint {
+        Some(path) => format!("a fit that resumes goes on from {}", path.display()),
+        None => "there is no checkpoint: only another fit of the same trainer goes on from there".to_owned(),
+    }
 }
 
 impl From<taper_ops::Error> for Error {

@@ -8,6 +8,8 @@ use candle_core::{DType, Device, Var};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use support::{Net, dataset, loader};
 use taper_trainer::data::Loader;
 use taper_trainer::optim::{
@@ -16,7 +18,8 @@ use taper_trainer::optim::{
 };
 use taper_trainer::schedule::{OneCycle, ReduceOnPlateau, Warmup};
 use taper_trainer::{
-    Checkpoints, CsvLog, Ema, Error, FitStart, History, Observer, Result, SkippedCheckpoint, StepEnd, Trainer,
+    Checkpoints, CsvLog, Ema, EpochRecord, Error, FitStart, History, Observer, Result, SkippedCheckpoint, StepEnd,
+    Trainer,
 };
 
 const EPOCHS: usize = 4;
@@ -174,6 +177,48 @@ fn a_resumed_run_leaves_the_bytes_of_an_uninterrupted_one() {
     }
 }
 
+/// Sets a flag after a step or, where the epoch ends with it, after the epoch.
+struct Ask(usize, Arc<AtomicBool>);
+
+impl Observer for Ask {
+    fn on_step(&mut self, step: &StepEnd) -> Result<()> {
+        self.1.store(step.step >= self.0 && step.batch < 5, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn on_epoch_end(&mut self, record: &EpochRecord, _: &History) -> Result<()> {
+        self.1.store(record.step >= self.0, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_fit_that_is_asked_to_stop_writes_a_checkpoint_to_go_on_from() {
+    let whole = tempfile::tempdir().unwrap();
+    let whole = run(whole.path(), DType::F32, Kind::AdamW, 1, Seen::default()).unwrap();
+    for step in [1, 7, 10] {
+        let folder = tempfile::tempdir().unwrap();
+        let net = Net::with_batch_norm(DType::F32);
+        let flag = Arc::new(AtomicBool::new(false));
+        let trainer = trainer(&net, folder.path(), Kind::AdamW).observer(Ask(step, Arc::clone(&flag)));
+        let error = trainer.stop_when(flag).fit(&loader(), Some(&loader())).unwrap_err();
+        let path = folder.path().join(format!("step-{step:08}.safetensors"));
+        assert!(matches!(&error, Error::Stopped { step: at, checkpoint: Some(it) } if (*at, it) == (step, &path)));
+        let expected =
+            format!("stopped after step {step}, as asked; a fit that resumes goes on from {}", path.display());
+        assert_eq!(error.to_string(), expected);
+        let mut seen = Seen::default();
+        assert_eq!(run(folder.path(), DType::F32, Kind::AdamW, 2, &mut seen).unwrap(), whole);
+        assert_eq!(seen.from, Some(format!("step-{step:08}.safetensors")));
+    }
+    // What is done by then is not stopped.
+    let folder = tempfile::tempdir().unwrap();
+    let net = Net::with_batch_norm(DType::F32);
+    let flag = Arc::new(AtomicBool::new(false));
+    let trainer = trainer(&net, folder.path(), Kind::AdamW).observer(Ask(20, Arc::clone(&flag)));
+    assert_eq!(trainer.stop_when(flag).fit(&loader(), Some(&loader())).unwrap(), whole.1);
+}
+
 #[test]
 fn a_second_fit_goes_on_from_memory() {
     let [one, two] = [0, 1].map(|_| tempfile::tempdir().unwrap());
@@ -270,4 +315,35 @@ fn a_torn_checkpoint_is_passed_over_by_name() {
     assert!(seen.skipped.iter().all(|skipped| !skipped.reason.is_empty()));
     assert_eq!(files.remove("step-by-step.safetensors").as_deref(), Some(&b"of someone else"[..]));
     assert_eq!((weights, history, files), whole);
+}
+
+/// Lets the checkpoint of a step find the disk full.
+#[cfg(target_os = "linux")]
+struct FillDisk<'a>(usize, &'a Path);
+
+#[cfg(target_os = "linux")]
+impl Observer for FillDisk<'_> {
+    fn on_step(&mut self, step: &StepEnd) -> Result<()> {
+        if step.step == self.0 {
+            let temporary = self.1.join(format!("step-{:08}.safetensors.tmp", step.step));
+            std::os::unix::fs::symlink("/dev/full", temporary).unwrap();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_loses_nothing_that_was_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = run(folder.path(), DType::F32, Kind::AdamW, 1, Seen::default()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let error = run(folder.path(), DType::F32, Kind::AdamW, 1, FillDisk(9, folder.path())).unwrap_err();
+    let full = folder.path().join("step-00000009.safetensors");
+    let Error::Io { action: "write", path, source } = &error else { panic!("{error}") };
+    assert_eq!((path, source.kind()), (&full, std::io::ErrorKind::StorageFull));
+    let left = files(folder.path());
+    let names: Vec<_> = left.keys().map(String::as_str).collect();
+    assert_eq!(names, ["metrics.csv", "step-00000005.safetensors", "step-00000006.safetensors"]);
+    assert_eq!(run(folder.path(), DType::F32, Kind::AdamW, 1, Seen::default()).unwrap(), whole);
 }

@@ -9,6 +9,7 @@ use crate::{Checkpoints, EpochRecord, Error, FitStart, History, Observer, Rates,
 use candle_core::Var;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::Ordering;
 
 /// How far a run has come.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -32,7 +33,8 @@ impl Trainer<'_> {
     ///
     /// # Errors
     /// When a number is out of range, the data, the forward, the loss or an observer fails, the loss
-    /// is no longer finite, a checkpoint cannot be written, or the configuration is not that of the checkpoint to resume.
+    /// is no longer finite, a checkpoint cannot be written, the configuration is not that of the checkpoint to resume, or it
+    /// was asked to stop: [`Error::Stopped`].
     pub fn fit(&mut self, train: &Loader, val: Option<&Loader>) -> Result<History> {
         val.map_or(Ok(()), |val| not_empty("fit", val))?;
         self.prepare(train)?;
@@ -64,9 +66,9 @@ impl Trainer<'_> {
             lr = end.lr;
             self.notify(|observer| observer.on_step(&end))?;
             // The step that ends an epoch is saved with the epoch's end.
-            if self.position.batch < train.batches_per_epoch() && self.saves(|it| it.due_at_step(end.step)) {
-                self.save(train)?;
-            }
+            let stop = self.asked_to_stop();
+            let due = self.position.batch < train.batches_per_epoch() && self.saves(|it| it.due_at_step(end.step));
+            self.save_or_stop(train, due, stop)?;
         }
         let val = val.map(|val| self.evaluate(val)).transpose()?;
         let train_metrics = self.position.totals.metrics();
@@ -79,10 +81,10 @@ impl Trainer<'_> {
         let history = self.position.history.clone();
         self.notify(|observer| observer.on_epoch_end(&record, &history))?;
         let last = self.position.epoch == self.epochs;
-        if self.saves(|it| it.due_at_epoch() || it.due_at_step(step) || last) {
-            self.save(train)?;
-        }
-        Ok(())
+        // What is done need not be stopped.
+        let stop = !last && self.asked_to_stop();
+        let due = self.saves(|it| it.due_at_epoch() || it.due_at_step(step) || last);
+        self.save_or_stop(train, due, stop)
     }
 
     /// Refuses what makes no run, before its first step.
@@ -124,6 +126,16 @@ impl Trainer<'_> {
             || Rates::constant(self.optimizer.lr()),
             |schedule| schedule.rates(step, &self.position.history.epochs),
         )
+    }
+
+    fn asked_to_stop(&self) -> bool {
+        self.stop.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
+
+    /// Writes a checkpoint where one is due, and to go on from where the fit was asked to stop, which it then does.
+    fn save_or_stop(&mut self, train: &Loader, due: bool, stop: bool) -> Result<()> {
+        let checkpoint = if due || stop { self.save(train)? } else { None };
+        if stop { Err(Error::Stopped { step: self.position.step, checkpoint }) } else { Ok(()) }
     }
 
     fn saves(&self, due: impl FnOnce(&Checkpoints) -> bool) -> bool {

@@ -18,6 +18,8 @@ use crate::pattern::Pattern;
 use crate::{Checkpoints, Error, Metrics, Observer, Result, Schedule};
 use candle_core::{Device, Tensor, Var};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use taper_ops::{CrossEntropySpec, Mode, cross_entropy};
 
 type Forward<'a> = dyn Fn(&Tensor, &Mode) -> candle_core::Result<Tensor> + 'a;
@@ -71,6 +73,7 @@ pub struct Trainer<'a> {
     epochs: usize,
     checkpoints: Option<Checkpoints>,
     resume: bool,
+    stop: Option<Arc<AtomicBool>>,
     observers: Vec<Box<dyn Observer + 'a>>,
     position: Position,
 }
@@ -101,6 +104,7 @@ impl<'a> Trainer<'a> {
             epochs: 1,
             checkpoints: None,
             resume: false,
+            stop: None,
             observers: Vec::new(),
             position: Position::default(),
         }
@@ -198,6 +202,33 @@ impl<'a> Trainer<'a> {
         self
     }
 
+    /// Stops a fit once `flag` is true, which a signal handler or another thread may set: the step at hand is finished, a
+    /// checkpoint is written where there are [`checkpoints`](Trainer::checkpoints), and the fit fails with
+    /// [`Error::Stopped`]. The run that resumes leaves the bits of one that was never stopped. The flag is looked at after
+    /// each step and each epoch, and never cleared.
+    ///
+    /// ```
+    /// use candle_core::{DType, Device, Var};
+    /// use std::collections::BTreeMap;
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::AtomicBool;
+    /// use taper_trainer::data::{InMemoryDataset, Loader};
+    /// use taper_trainer::{Error, Trainer};
+    ///
+    /// let train = Loader::new(InMemoryDataset::new(vec![0.5; 8], &[2], vec![0, 1, 1, 0])?, 2)?;
+    /// let weight = Var::zeros((2, 2), DType::F32, &Device::Cpu)?;
+    /// let vars = BTreeMap::from([("weight".to_owned(), weight.clone())]);
+    /// // In a program, what a handler of Ctrl-C sets.
+    /// let flag = Arc::new(AtomicBool::new(true));
+    /// let stopped = Trainer::new(vars, |x, _| x.matmul(&weight)).stop_when(flag).fit(&train, None);
+    /// assert!(matches!(stopped, Err(Error::Stopped { step: 1, checkpoint: None })));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn stop_when(mut self, flag: Arc<AtomicBool>) -> Self {
+        self.stop = Some(flag);
+        self
+    }
+
     /// Adds an observer, after those that were added before.
     pub fn observer(mut self, observer: impl Observer + 'a) -> Self {
         self.observers.push(Box::new(observer));
@@ -266,6 +297,7 @@ impl std::fmt::Debug for Trainer<'_> {
             .field("epochs", &self.epochs)
             .field("checkpoints", &self.checkpoints)
             .field("resume", &self.resume)
+            .field("stop", &self.stop)
             .finish_non_exhaustive()
     }
 }

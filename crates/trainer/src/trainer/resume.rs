@@ -77,8 +77,8 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Writes a checkpoint of where the run stands.
-    pub(super) fn save(&mut self, train: &Loader) -> Result<()> {
+    /// Writes a checkpoint of where the run stands, where there are any; its path.
+    pub(super) fn save(&mut self, train: &Loader) -> Result<Option<PathBuf>> {
         let tensors = |vars: &BTreeMap<String, Var>| -> BTreeMap<String, Tensor> {
             vars.iter().map(|(name, var)| (name.clone(), var.as_detached_tensor())).collect()
         };
@@ -90,11 +90,12 @@ impl Trainer<'_> {
             averages: self.ema.as_ref().map(|ema| tensors(&ema.values)).unwrap_or_default(),
             optimizer: self.optimizer.state()?,
         };
-        if let Some(checkpoints) = &mut self.checkpoints {
-            let path = checkpoints.save(&checkpoint)?;
-            self.notify(|observer: &mut (dyn Observer + '_)| observer.on_checkpoint(&path))?;
-        }
-        Ok(())
+        let Some(checkpoints) = &mut self.checkpoints else {
+            return Ok(None);
+        };
+        let path = checkpoints.save(&checkpoint)?;
+        self.notify(|observer: &mut (dyn Observer + '_)| observer.on_checkpoint(&path))?;
+        Ok(Some(path))
     }
 
     /// What decides the bits of the run, by name, in words.
