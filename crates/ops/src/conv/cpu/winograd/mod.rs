@@ -5,9 +5,8 @@
 //! `y = Aᵀ [(G w Gᵀ) ⊙ (Bᵀ x B)] A`. The interpolation points are 0, ±1, ½, −2 and ∞; mixed ones lose less to rounding than
 //! those of one magnitude. The gradient of the weight is the transposed algorithm, `dw = Gᵀ [(A dy Aᵀ) ⊙ (Bᵀ x B)] G`.
 //!
-//! Channels lie in lanes: a pixel of [`LANES`] channels is what vectors hold. Sums of products go over at most as many
-//! channels, or tiles, as one call of the microkernel takes before they are added to others, which bounds their rounding
-//! error.
+//! Channels lie in lanes: a pixel of [`LANES`] channels is what vectors hold. A sum goes over 64 channels, or a block of tiles,
+//! before it is added to others, which bounds its rounding error.
 //!
 //! Source: Lavin, Gray, "Fast algorithms for convolutional neural networks", arXiv 1509.09308; Barabasz et al., "Error
 //! analysis and improving the accuracy of Winograd convolution for deep neural networks", arXiv 1803.10986.
