@@ -1,6 +1,8 @@
 //! The network and its training: what a program of your own would change.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use taper::prelude::*;
 use taper::trainer::data::{InMemoryDataset, Loader, Normalize, RandomAffine};
@@ -27,13 +29,14 @@ pub(crate) fn network(vb: VarBuilder<'_>) -> taper::Result<Sequential> {
         .add(Linear::new(128, 10, vb.pp("fc2"))?))
 }
 
-/// Trains the variables of `net`, and leaves the metrics and the checkpoints in `out`.
+/// Trains the variables of `net` until `stop`, and leaves the metrics and the checkpoints in `out`.
 pub(crate) fn train(
     net: &Sequential,
     store: &VarStore,
     digits: &Digits,
     args: &TrainArgs,
     out: &Path,
+    stop: Arc<AtomicBool>,
 ) -> trainer::Result<History> {
     let epochs = args.epochs as usize;
     let train = training_batches(digits, args)?;
@@ -44,6 +47,7 @@ pub(crate) fn train(
         .seed(args.seed)
         .checkpoints(Checkpoints::new(out.join("checkpoints")).every_steps(100))
         .resume(args.resume)
+        .stop_when(stop)
         .observer(Progress::stderr())
         .observer(CsvLog::new(out.join("metrics.csv")))
         .fit(&train, Some(&batches(&digits.test)?))

@@ -2,18 +2,20 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use taper::layers::{Layer, LayerCall, Sequential, VarStore, observe, summary};
 use taper::ops::Mode;
 use taper::trainer::data::{Dataset, InMemoryDataset, save_image_grid};
-use taper::trainer::{EpochRecord, History, prepare_folder};
+use taper::trainer::{self, EpochRecord, History, prepare_folder};
 use taper::{DType, Device};
 
 use crate::cli::TrainArgs;
 use crate::data::{self, Digits};
 use crate::digit::SIDE;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model;
 use crate::pictures::{self, Epoch, Mistake, Stage};
 use crate::readings::{self, Reading};
@@ -42,7 +44,10 @@ pub(crate) fn train(args: &TrainArgs, device: &Device, out: &mut impl Write) -> 
     }
 
     let start = Instant::now();
-    let history = model::train(&net, &store, &digits, args, dir)?;
+    let history = model::train(&net, &store, &digits, args, dir, interruption()?).map_err(|error| match error {
+        trainer::Error::Stopped { .. } => Error::new(format!("{error}; start the same command with `--resume`")),
+        other => other.into(),
+    })?;
     writeln!(out, "trained in {:.1} s", start.elapsed().as_secs_f64())?;
 
     store.save(dir.join("model.safetensors"))?;
@@ -51,6 +56,19 @@ pub(crate) fn train(args: &TrainArgs, device: &Device, out: &mut impl Write) -> 
     tell(dir, out)?;
     writeln!(out, "test accuracy: {:.2} %", 100.0 * readings::accuracy(&readings, &digits.test))?;
     Ok(())
+}
+
+/// A flag that Ctrl-C and SIGTERM set. The second of them ends the program at once.
+fn interruption() -> Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&flag);
+    ctrlc::set_handler(move || {
+        if asked.swap(true, Ordering::Relaxed) {
+            // What a shell reports of a program that Ctrl-C ended.
+            std::process::exit(130);
+        }
+    })?;
+    Ok(flag)
 }
 
 fn tell(dir: &Path, out: &mut impl Write) -> Result<()> {

@@ -5,7 +5,7 @@ mod support;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use support::{mnist, path, write_digits};
@@ -30,6 +30,19 @@ fn assert_same_files(left: &Path, right: &Path) {
     }
 }
 
+/// A training that is past its second epoch, and within a later one.
+fn start_two_epochs(data: &str, out: &Path) -> Child {
+    let mut command = mnist(&arguments(data, out.to_str().unwrap(), &[]));
+    let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let start = Instant::now();
+    while fs::read_to_string(out.join("metrics.csv")).map_or(0, |csv| csv.lines().count()) < 3 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended too early");
+        assert!(start.elapsed() < Duration::from_secs(120), "no epoch ends");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child
+}
+
 #[test]
 fn neither_threads_nor_a_kill_change_a_bit() {
     let dir = tempdir().unwrap();
@@ -51,15 +64,7 @@ fn neither_threads_nor_a_kill_change_a_bit() {
     succeed(&arguments(&data, &path(&two), &["train", "--threads", "2"][1..]));
     assert_same_files(&one, &two);
 
-    let mut child =
-        mnist(&arguments(&data, &path(&killed), &[])).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-    let start = Instant::now();
-    // Past the second epoch, and within a later one.
-    while fs::read_to_string(killed.join("metrics.csv")).map_or(0, |csv| csv.lines().count()) < 3 {
-        assert!(child.try_wait().unwrap().is_none(), "it ended before it was killed");
-        assert!(start.elapsed() < Duration::from_secs(120), "no epoch ends");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    let mut child = start_two_epochs(&data, &killed);
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(!killed.join("model.safetensors").exists(), "it had trained to the end before it was killed");
@@ -75,6 +80,30 @@ fn neither_threads_nor_a_kill_change_a_bit() {
     assert_eq!(other.status.code(), Some(1), "{told}");
     assert!(told.starts_with("error: ") && told.contains("0.5") && told.lines().count() == 1, "{told}");
     assert_same_files(&one, &killed);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_termination_stops_after_a_checkpoint_and_tells_how_to_go_on() {
+    let dir = tempdir().unwrap();
+    let data = write_digits(dir.path(), 355, 40);
+    let [whole, stopped] = ["whole", "stopped"].map(|name| dir.path().join(name));
+    succeed(&arguments(&data, &path(&whole), &[]));
+
+    let child = start_two_epochs(&data, &stopped);
+    let sent = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    let output = child.wait_with_output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    let last = told.lines().last().unwrap();
+    assert!(last.starts_with("error: stopped after step ") && last.ends_with("with `--resume`"), "{told}");
+    assert!(!stopped.join("model.safetensors").exists());
+
+    succeed(&arguments(&data, &path(&stopped), &["--resume"]));
+    assert_same_files(&whole, &stopped);
+    let last = "checkpoints/step-00000252.safetensors";
+    assert!(fs::read(whole.join(last)).unwrap() == fs::read(stopped.join(last)).unwrap());
 }
 
 #[test]
