@@ -158,7 +158,7 @@ layers! {
 ///
 /// # Errors
 ///
-/// A `p` outside [0, 1] is refused by the first forward pass, in evaluation too.
+/// A `p` outside [0, 1] and a `block_size` of 0 are refused by the first forward pass, in evaluation too.
 ///
 /// ```
 /// use candle_core::{DType, Device, Module, Tensor};
@@ -185,6 +185,9 @@ impl DropBlock2d {
 impl Layer for DropBlock2d {
     fn forward_in(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
         let &Self { p, block_size } = self;
+        if block_size == 0 {
+            return Err(Error::NotPositive { op: "DropBlock2d", argument: "block_size", value: vec![0] }.into());
+        }
         self.report(x, drawn("DropBlock2d", x, p, mode, |draw| drop_block2d(x, p, block_size, draw)))
     }
 }

@@ -7,7 +7,7 @@ mod support;
 
 use candle_core::{DType, Device, Tensor, Var};
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
+use support::config;
 use support::layouts::{integers, same_on_any_threads, values};
 use support::pooling::{Window, bits, elements, filled, layouts, maxima, pattern, positions};
 use support::{Case, Count, close};
@@ -162,10 +162,6 @@ fn gradients_of<const D: usize>(ops: &Ops<D>, geometry: &Geometry<D>, apart: Ten
 }
 
 const CORNERS: [f64; 9] = [-2., -1., -0., 0., 1., 2., f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
-
-fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, rng_seed: RngSeed::Fixed(2026), failure_persistence: None, ..Default::default() }
-}
 
 proptest! {
     #![proptest_config(config(256))]

@@ -8,6 +8,7 @@ mod support;
 use candle_core::{DType, Device, Tensor, Var};
 use proptest::prelude::*;
 use support::close;
+use support::config;
 use support::layouts::same_on_any_threads;
 use taper_ops::{ConvSpec, Error, Padding, conv2d, conv2d_input_grad, conv2d_weight_grad};
 
@@ -113,10 +114,6 @@ fn scattered(tensor: &Tensor) -> Tensor {
 
 fn dot(a: &Tensor, b: &Tensor) -> f64 {
     values(a).iter().zip(values(b)).map(|(a, b)| a * b).sum()
-}
-
-fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, rng_seed: proptest::test_runner::RngSeed::Fixed(20_261_124), ..ProptestConfig::default() }
 }
 
 proptest! {
@@ -400,11 +397,28 @@ fn many_channels_are_exact_when_asked_and_within_the_bound_otherwise() {
 
 #[test]
 fn many_channels_give_the_same_bits_on_any_threads() {
-    let [x, w, dy] = many_channels();
-    let spec = ConvSpec::default().padding([1, 0]);
-    same_on_any_threads(|| {
-        let y = conv2d(&x, &w, None, &spec).unwrap();
-        let dx = conv2d_input_grad(&dy, &w, [11, 9], &spec).unwrap();
-        vec![y, dx, conv2d_weight_grad(&x, &dy, [3, 3], &spec).unwrap()]
-    });
+    // Samples, blocks of channels and slices of the batch are all cut; values whose sums tell their order.
+    let thirds = |shape: [usize; 4], seed| (integers(shape, seed).to_dtype(DType::F32).unwrap() / 3.).unwrap();
+    for (n, extent) in [(5, [29, 23]), (1, [13, 17])] {
+        let [height, width] = extent;
+        let x = thirds([n, 96, height, width], 1);
+        let w = thirds([64, 96, 3, 3], 2);
+        let dy = thirds([n, 64, height, width - 2], 3);
+        let spec = ConvSpec::default().padding([1, 0]);
+        same_on_any_threads(|| {
+            let y = conv2d(&x, &w, None, &spec).unwrap();
+            let dx = conv2d_input_grad(&dy, &w, extent, &spec).unwrap();
+            vec![y, dx, conv2d_weight_grad(&x, &dy, [3, 3], &spec).unwrap()]
+        });
+    }
+}
+
+#[test]
+fn a_depthwise_convolution_may_have_no_output_channels() {
+    let spec = ConvSpec::default().groups(2);
+    let dy = Tensor::zeros((1, 0, 2, 3), DType::F32, &Device::Cpu).unwrap();
+    let w = Tensor::zeros((0, 1, 3, 3), DType::F32, &Device::Cpu).unwrap();
+    let dx = conv2d_input_grad(&dy, &w, [4, 5], &spec).unwrap();
+    assert_eq!(dx.dims(), [1, 2, 4, 5]);
+    assert_eq!(dx.abs().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap(), 0.);
 }

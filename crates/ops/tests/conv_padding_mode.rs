@@ -9,7 +9,8 @@ mod support;
 use candle_core::{DType, Device, Tensor, Var};
 use proptest::prelude::*;
 use proptest::sample::select;
-use proptest::test_runner::{RngSeed, TestCaseError};
+use proptest::test_runner::TestCaseError;
+use support::config;
 use support::layouts::{integers, reals, values};
 use support::{Case, Count, convolution};
 use taper_gradcheck::GradCheck;
@@ -131,10 +132,6 @@ fn has_right_gradients<const D: usize>(ops: &Ops<D>, g: ConvGeometry<D>, mode: P
     check.check(input_grad, &[dy.clone(), w]).unwrap().assert_passed();
     let weight_grad = |t: &[Tensor]| (ops.weight_grad)(&t[0], &t[1], g.kernel, &spec);
     check.check(weight_grad, &[x, dy]).unwrap().assert_passed();
-}
-
-fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, rng_seed: RngSeed::Fixed(20_261_124), failure_persistence: None, ..Default::default() }
 }
 
 proptest! {

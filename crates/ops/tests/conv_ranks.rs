@@ -6,17 +6,14 @@ mod support;
 
 use candle_core::{DType, Device, Tensor, Var};
 use proptest::prelude::*;
-use proptest::test_runner::{RngSeed, TestCaseError};
+use proptest::test_runner::TestCaseError;
+use support::config;
 use support::convolution::{conv, spec};
 use support::layouts::{integers, same_on_any_threads, scattered, turned, values};
 use taper_gradcheck::strategies::{ConvGeometry, conv_geometry};
 use taper_ops::{ConvSpec, Error, Padding, Result, conv1d, conv2d, conv3d};
 
 type Conv<const D: usize> = fn(&Tensor, &Tensor, Option<&Tensor>, &ConvSpec<D>) -> Result<Tensor>;
-
-fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, rng_seed: RngSeed::Fixed(20_261_124), ..ProptestConfig::default() }
-}
 
 fn is_the_formula<const D: usize>(op: Conv<D>, g: &ConvGeometry<D>) -> Result<(), TestCaseError> {
     let (x, w) = (integers(&g.input_shape(), 1), integers(&g.weight_shape(), 2));

@@ -7,7 +7,8 @@ mod support;
 
 use candle_core::{DType, Device, Tensor, Var};
 use proptest::prelude::*;
-use proptest::test_runner::{RngSeed, TestCaseError};
+use proptest::test_runner::TestCaseError;
+use support::config;
 use support::convolution::{TransposeGeometry, transpose_geometry};
 use support::layouts::{integers, same_on_any_threads, scattered, turned, values};
 use taper_ops::{ConvSpec, ConvTransposeSpec, Error, Result, conv_transpose1d, conv_transpose2d, conv_transpose3d};
@@ -15,10 +16,6 @@ use taper_ops::{conv1d, conv2d, conv2d_input_grad, conv3d};
 
 type Conv<const D: usize> = fn(&Tensor, &Tensor, Option<&Tensor>, &ConvSpec<D>) -> Result<Tensor>;
 type ConvTranspose<const D: usize> = fn(&Tensor, &Tensor, Option<&Tensor>, &ConvTransposeSpec<D>) -> Result<Tensor>;
-
-fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, rng_seed: RngSeed::Fixed(20_261_124), ..ProptestConfig::default() }
-}
 
 fn dot(a: &Tensor, b: &Tensor) -> f64 {
     assert_eq!(a.dims(), b.dims());

@@ -6,17 +6,13 @@ mod support;
 
 use candle_core::{DType, Tensor};
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
+use support::config;
 use support::convolution::{TransposeGeometry, transpose_geometry};
 use taper_gradcheck::GradCheck;
 use taper_gradcheck::strategies::{Fill, reals};
 use taper_ops::{ConvTransposeSpec, Result, conv_transpose1d, conv_transpose2d, conv_transpose3d};
 
 type ConvTranspose<const D: usize> = fn(&Tensor, &Tensor, Option<&Tensor>, &ConvTransposeSpec<D>) -> Result<Tensor>;
-
-fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, rng_seed: RngSeed::Fixed(20_261_124), ..ProptestConfig::default() }
-}
 
 /// Input, weight and, where it is wanted, bias.
 fn inputs<const D: usize>(g: &TransposeGeometry<D>, bias: bool, fill: Fill) -> Vec<Tensor> {

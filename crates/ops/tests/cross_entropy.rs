@@ -7,6 +7,7 @@ mod support;
 
 use candle_core::{DType, Device, Tensor, Var};
 use proptest::prelude::*;
+use support::config;
 use support::layouts::{reals, same_on_any_threads, scattered, turned, values};
 use support::{Case, Count};
 use taper_gradcheck::GradCheck;
@@ -153,10 +154,6 @@ fn gradient(logits: &Tensor, target: &Tensor, spec: &CrossEntropySpec) -> Tensor
     let cotangent = Tensor::from_vec(cotangent, loss.shape(), &Device::Cpu).unwrap().to_dtype(loss.dtype()).unwrap();
     let grads = (loss * cotangent).unwrap().sum_all().unwrap().backward().unwrap();
     grads.get(&logits).unwrap().clone()
-}
-
-fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, rng_seed: proptest::test_runner::RngSeed::Fixed(20_261_124), ..ProptestConfig::default() }
 }
 
 /// Beside its own size, a loss may be off by the rounding of the logits, up to 8, whose difference it is.

@@ -7,6 +7,7 @@ mod support;
 
 use candle_core::{DType, Device, Tensor, Var};
 use proptest::prelude::*;
+use support::config;
 use support::draws::{DRAW, word};
 use support::layouts::{halves_round_once, reals, same_on_any_threads, scattered, turned, values};
 use taper_gradcheck::GradCheck;
@@ -31,15 +32,6 @@ fn kept(shape: &[usize], p: f64, block_size: usize, draw: Draw) -> Vec<bool> {
         rows.into_iter().any(|i| columns.clone().any(|j| starts(plane, i, j)))
     };
     elements.map(|at| !held(at)).collect()
-}
-
-fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig {
-        cases,
-        rng_seed: proptest::test_runner::RngSeed::Fixed(20_261_124),
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
 }
 
 proptest! {

@@ -7,6 +7,7 @@ mod support;
 
 use candle_core::{DType, Device, Tensor, Var};
 use proptest::prelude::*;
+use support::config;
 use support::draws::{DRAW, keeps};
 use support::layouts::{halves_round_once, reals, same_on_any_threads, scattered, turned, values};
 use taper_gradcheck::GradCheck;
@@ -65,15 +66,6 @@ fn shape(rank: usize) -> impl Strategy<Value = Vec<usize>> {
 
 fn probability() -> impl Strategy<Value = f64> {
     prop_oneof![Just(1e-12), 0.01f64..0.99, Just(1. - 1e-12)]
-}
-
-fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig {
-        cases,
-        rng_seed: proptest::test_runner::RngSeed::Fixed(20_261_124),
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
 }
 
 proptest! {

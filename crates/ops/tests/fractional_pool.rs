@@ -7,7 +7,7 @@ mod support;
 
 use candle_core::{DType, Device, Tensor, Var};
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
+use support::config;
 use support::layouts::{halves_round_once, integers, reals, same_on_any_threads, scattered, turned, values};
 use support::pooling::{Window, bits, elements, filled, layouts, maxima, pattern, positions};
 use support::{Case, Count};
@@ -156,10 +156,6 @@ fn gradients_of<const D: usize>(ops: &Ops<D>, g: &Geometry<D>, x: Tensor) {
 }
 
 const CORNERS: [f64; 9] = [-2., -1., -0., 0., 1., 2., f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
-
-fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, rng_seed: RngSeed::Fixed(2026), failure_persistence: None, ..Default::default() }
-}
 
 /// Multiples of 1/64, which every dtype holds.
 fn numbers() -> impl Strategy<Value = Vec<f64>> {

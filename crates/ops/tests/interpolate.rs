@@ -8,7 +8,8 @@ mod support;
 use candle_core::{DType, Device, Tensor, Var};
 use proptest::prelude::*;
 use proptest::sample::select;
-use proptest::test_runner::{RngSeed, TestCaseError};
+use proptest::test_runner::TestCaseError;
+use support::config;
 use support::layouts::{halves_round_once, integers, reals, same_on_any_threads, values};
 use support::pooling::{layouts, positions};
 use support::{Case, Count, close};
@@ -218,10 +219,6 @@ fn has_right_gradients<const D: usize>(interpolate: Interpolate<D>, g: &Geometry
     check.check_second_order(|x: &[Tensor]| interpolate(&x[0].sqr()?, g.resize, g.mode), &x).unwrap().assert_passed();
     let curved = |x: &[Tensor]| interpolate(&x[0], g.resize, g.mode)?.sqr().map_err(Error::from);
     check.check_second_order(curved, &x).unwrap().assert_passed();
-}
-
-fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, rng_seed: RngSeed::Fixed(20_261_124), failure_persistence: None, ..Default::default() }
 }
 
 proptest! {

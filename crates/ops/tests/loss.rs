@@ -8,6 +8,7 @@ mod support;
 use candle_core::{DType, Device, Tensor, Var};
 use proptest::prelude::*;
 use std::collections::HashMap;
+use support::config;
 use support::layouts::{halves_round_once, reals, same_on_any_threads, scattered, turned, values};
 use support::{Case, Count};
 use taper_gradcheck::GradCheck;
@@ -108,10 +109,6 @@ fn expect(what: &str, actual: &Tensor, expected: &[f64], tolerance: f64) {
     for (a, b) in actual.iter().zip(expected) {
         assert!((a - b).abs() <= tolerance * (1. + b.abs()), "{what}: {a} for {b}");
     }
-}
-
-fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, rng_seed: proptest::test_runner::RngSeed::Fixed(20_261_124), ..ProptestConfig::default() }
 }
 
 proptest! {

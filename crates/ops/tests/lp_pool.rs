@@ -8,7 +8,7 @@ mod support;
 
 use candle_core::{DType, Device, Tensor, Var};
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
+use support::config;
 use support::layouts::{halves_round_once, integers, reals, same_on_any_threads, values};
 use support::pooling::{Geometry, Undefined, filled, geometry, layouts, pattern};
 use support::{Case, Count, close};
@@ -96,10 +96,6 @@ fn gradients_of<const D: usize>(op: Op<D>, g: &Geometry<D>, p: f64, x: &Tensor) 
     check.check(|x: &[Tensor]| op(&x[0], &spec), x).unwrap().assert_passed();
     check.check_second_order(|x: &[Tensor]| op(&x[0], &spec), x).unwrap().assert_passed();
     check.check_second_order(|x: &[Tensor]| op(&(x[0].sqr()? + 0.5)?, &spec), x).unwrap().assert_passed();
-}
-
-fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, rng_seed: RngSeed::Fixed(2026), failure_persistence: None, ..Default::default() }
 }
 
 fn powers() -> impl Strategy<Value = f64> {

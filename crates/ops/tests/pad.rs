@@ -8,7 +8,8 @@ mod support;
 use candle_core::{DType, Device, Tensor, Var};
 use proptest::prelude::*;
 use proptest::sample::select;
-use proptest::test_runner::{RngSeed, TestCaseError};
+use proptest::test_runner::TestCaseError;
+use support::config;
 use support::layouts::{halves_round_once, integers, reals, same_on_any_threads, values};
 use support::pooling::{layouts, positions};
 use support::{Case, Count};
@@ -174,10 +175,6 @@ fn has_right_gradients<const D: usize>(pad: Pad<D>, g: &Geometry<D>) {
     check.check_second_order(|x: &[Tensor]| pad(&x[0].sqr()?, g.padding, g.mode), &x).unwrap().assert_passed();
     let curved = |x: &[Tensor]| pad(&x[0], g.padding, g.mode)?.sqr().map_err(Error::from);
     check.check_second_order(curved, &x).unwrap().assert_passed();
-}
-
-fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, rng_seed: RngSeed::Fixed(20_261_124), failure_persistence: None, ..Default::default() }
 }
 
 proptest! {

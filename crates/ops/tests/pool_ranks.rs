@@ -8,7 +8,7 @@ mod support;
 
 use candle_core::{DType, Device, Tensor, Var};
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
+use support::config;
 use support::layouts::{integers, same_on_any_threads, values};
 use support::pooling::{Geometry, Undefined, Window, bits, filled, geometry, layouts, maxima, pattern};
 use support::{Case, Count, close};
@@ -230,10 +230,6 @@ const CORNERS: [f64; 9] = [-2., -1., -0., 0., 1., 2., f64::NAN, f64::INFINITY, f
 
 fn divisors() -> impl Strategy<Value = (bool, Option<i64>)> {
     (any::<bool>(), prop_oneof![3 => Just(None), 1 => (1..6i64).prop_map(Some), 1 => (-6..0i64).prop_map(Some)])
-}
-
-fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, rng_seed: RngSeed::Fixed(2026), failure_persistence: None, ..Default::default() }
 }
 
 proptest! {

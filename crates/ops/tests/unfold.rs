@@ -8,7 +8,7 @@ mod support;
 use candle_core::{DType, Device, Tensor, Var};
 use proptest::prelude::*;
 use proptest::sample::select;
-use proptest::test_runner::RngSeed;
+use support::config;
 use support::layouts::{halves_round_once, integers, reals, same_on_any_threads, values};
 use support::pooling::layouts;
 use support::{Case, Count};
@@ -123,10 +123,6 @@ fn geometry() -> impl Strategy<Value = Geometry> {
         let extents = both.map(|(k, d, p, _, slack)| (d * (k - 1) + 1).saturating_sub(2 * p).max(1) + slack);
         Geometry { lead, channels, extents, spec }
     })
-}
-
-fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, rng_seed: RngSeed::Fixed(20_261_124), failure_persistence: None, ..Default::default() }
 }
 
 /// What `direct` as the gradient of `x` makes of the leaf that `x` is a view of.

@@ -79,6 +79,7 @@ impl<const D: usize> BatchNorm<D> {
     /// # Errors
     /// A momentum outside [0, 1]; or `vb` refuses a parameter or a buffer.
     pub fn new(num_features: usize, config: BatchNormConfig, vb: VarBuilder<'_>) -> Result<Self> {
+        const { assert!(D >= 1 && D <= 3, "normalisation is over one to three axes") };
         Ok(Self(ChannelNorm::new(Self::NAME, num_features, config, &vb)?))
     }
 

@@ -77,6 +77,7 @@ impl<const D: usize> InstanceNorm<D> {
     /// # Errors
     /// A momentum outside [0, 1]; or `vb` refuses a parameter or a buffer.
     pub fn new(num_features: usize, config: InstanceNormConfig, vb: VarBuilder<'_>) -> Result<Self> {
+        const { assert!(D >= 1 && D <= 3, "normalisation is over one to three axes") };
         let InstanceNormConfig { eps, momentum, affine, bias, track_running_stats } = config;
         let config = BatchNormConfig { eps, momentum, affine, bias, track_running_stats };
         Ok(Self(ChannelNorm::new(Self::NAME, num_features, config, &vb)?))

@@ -37,27 +37,38 @@ pub type FractionalMaxPool3d = FractionalMaxPool<3>;
 
 impl<const D: usize> From<FractionalMaxPoolSpec<D>> for FractionalMaxPool<D> {
     fn from(spec: FractionalMaxPoolSpec<D>) -> Self {
+        const { assert!(D == 2 || D == 3, "fractional max pooling is over two or three axes") };
         Self { spec }
     }
 }
 
 impl Layer for FractionalMaxPool<2> {
     fn forward_in(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
-        let halves = halves::<2>(x)?;
-        self.report(x, fractional_max_pool2d(x, &self.spec, samples(&halves, mode)))
+        self.report(
+            x,
+            match mode.draw() {
+                Some(draw) => fractional_max_pool2d(x, &self.spec, RandomSamples::Draw(draw)),
+                None => fractional_max_pool2d(x, &self.spec, RandomSamples::Given(&halves::<2>(x)?)),
+            },
+        )
     }
 }
 
 impl Layer for FractionalMaxPool<3> {
     fn forward_in(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
-        let halves = halves::<3>(x)?;
-        self.report(x, fractional_max_pool3d(x, &self.spec, samples(&halves, mode)))
+        self.report(
+            x,
+            match mode.draw() {
+                Some(draw) => fractional_max_pool3d(x, &self.spec, RandomSamples::Draw(draw)),
+                None => fractional_max_pool3d(x, &self.spec, RandomSamples::Given(&halves::<3>(x)?)),
+            },
+        )
     }
 }
 
 impl<const D: usize> Observed for FractionalMaxPool<D> {
     fn kind(&self) -> &str {
-        ["FractionalMaxPool1d", "FractionalMaxPool2d", "FractionalMaxPool3d"][D - 1]
+        if D == 2 { "FractionalMaxPool2d" } else { "FractionalMaxPool3d" }
     }
 }
 
@@ -67,10 +78,6 @@ impl<const D: usize> Display for FractionalMaxPool<D> {
     }
 }
 
-fn samples<'a>(halves: &'a Tensor, mode: &Mode) -> RandomSamples<'a> {
-    mode.draw().map_or(RandomSamples::Given(halves), RandomSamples::Draw)
-}
-
 /// ½ for each sample, channel and axis; the operator refuses an `x` of another rank.
 fn halves<const D: usize>(x: &Tensor) -> Result<Tensor> {
     let (batch, channels) = match *x.dims() {
@@ -78,5 +85,5 @@ fn halves<const D: usize>(x: &Tensor) -> Result<Tensor> {
         [channels, ..] => (1, channels),
         [] => (1, 1),
     };
-    Tensor::full(0.5, (batch, channels, D), x.device())
+    Tensor::new(0.5, x.device())?.broadcast_as((batch, channels, D))
 }

@@ -22,8 +22,8 @@ use std::sync::Arc;
 /// `y = x · (elements of the whole tensor) / (elements of it in no block)`.
 ///
 /// `e = ((draw.first_sample + n)·C + c)·(H − b + 1)·(W − b + 1) + i·(W − b + 1) + j` numbers the words as
-/// [`dropout`](crate::dropout) does. Blocks overlap, so that somewhat less than `p` of the elements are dropped; `p = 1`
-/// does not drop all, unless one block is the whole map. With `p = 0` the result is `x` itself, without a copy.
+/// [`dropout`](crate::dropout) does. Blocks overlap, so that somewhat less than `p` of the elements are dropped, and `p = 1`
+/// does not drop all, unless blocks are single elements or one is the whole map. With `p = 0` the result is `x` itself, without a copy.
 ///
 /// The scale is of the tensor at hand. A batch that is given in pieces draws the blocks of the whole batch, but each piece
 /// is scaled by its own count, so that here accumulating gradients over pieces is not the whole batch's gradient.

@@ -7,7 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(dead_code, unreachable_pub, reason = "the unit tests of kernels and the tests of operators each use a part")]
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Tensor, WithDType};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::Path;
@@ -35,6 +35,22 @@ impl Case {
         assert_eq!(values.len(), D, "{}: {name}", self.id);
         let numbers: Option<Vec<usize>> = values.iter().map(|value| Some(value.as_u64()? as usize)).collect();
         numbers?.try_into().ok()
+    }
+
+    /// The extents of a tensor.
+    pub fn dims(&self, name: &str) -> &[usize] {
+        self.tensors[name].dims()
+    }
+
+    /// The elements of a tensor, row-major, as a kernel reads them.
+    pub fn values<T: WithDType>(&self, name: &str) -> Vec<T> {
+        self.tensors[name].to_dtype(T::DTYPE).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    /// Holds what a kernel wrote to the tensor `name`, as [`close`] does.
+    pub fn hold<T: WithDType>(&self, what: &str, name: &str, actual: &[T], tolerance: f64) {
+        let actual = Tensor::from_slice(actual, self.dims(name), &Device::Cpu).unwrap();
+        close(&format!("{what}: {} {name} {}", self.id, self.kwargs), &actual, &self.tensors[name], tolerance);
     }
 
     pub fn flag(&self, name: &str) -> bool {

@@ -10,7 +10,14 @@ pub mod pooling;
 
 use candle_core::{DType, Tensor, Var};
 pub use golden::{Case, close};
+use proptest::test_runner::{Config as ProptestConfig, RngSeed};
 use std::collections::HashMap;
+
+/// So many random cases, the same in every run; a failure shrinks, and leaves no file behind.
+pub fn config(cases: u32) -> ProptestConfig {
+    let rng_seed = RngSeed::Fixed(20_261_124);
+    ProptestConfig { cases, rng_seed, failure_persistence: None, ..ProptestConfig::default() }
+}
 
 /// How many cases of a file were held, and how many were refused.
 #[derive(Debug, PartialEq, Eq)]

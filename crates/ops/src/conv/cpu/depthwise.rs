@@ -25,7 +25,7 @@ const SHARE: usize = 1 << 16;
 
 /// Whether this is the faster algorithm for the forward pass and the gradient of the weight.
 pub(super) fn serves(d: &ConvDims) -> bool {
-    d.groups > 1 && d.c_in_group() == 1
+    d.groups > 1 && d.c_in_group() == 1 && d.c_out > 0
 }
 
 /// Whether [`input_grad`] computes this geometry: a convolution with the kernel turned round.
@@ -292,7 +292,8 @@ fn line_products<S: Simd, const K: usize>(
         for (line, start) in starts.iter().enumerate() {
             let dy = load_lanes(simd, &dy[line * width + column..], lanes);
             for (sum, row) in sums.iter_mut().zip(rows) {
-                *sum = mul_add(simd, load::<S>(&padded[start + row + column..]), dy, *sum);
+                let x = load_within(simd, &padded[start + row + column..], lanes, column + S::F32_LANES <= width);
+                *sum = mul_add(simd, x, dy, *sum);
             }
         }
     }
@@ -308,15 +309,24 @@ fn square_products<S: Simd>(simd: S, x: &[f32], pitch: usize, dy: &[f32], [heigh
     let mut sums = [zero; 9];
     for column in (0..width).step_by(S::F32_LANES) {
         let lanes = lanes(simd, width - column);
+        let whole = column + S::F32_LANES <= width;
         let (mut last, mut before) = (zero, zero);
         for i in 0..height + 2 {
             let dy = if i < height { load_lanes(simd, &dy[i * width + column..], lanes) } else { zero };
             let x = &x[i * pitch + column..][..S::F32_LANES + 2];
+            let mut shifted = [zero; 3];
             for j in 0..3 {
-                let x = load::<S>(&x[j..]);
-                sums[j] = mul_add(simd, x, dy, sums[j]);
-                sums[3 + j] = mul_add(simd, x, last, sums[3 + j]);
-                sums[6 + j] = mul_add(simd, x, before, sums[6 + j]);
+                shifted[j] = load_within(simd, &x[j..], lanes, whole);
+            }
+            // A line of `dy` that is not there takes no part, not even as zeros: 0 · ∞ is NaN.
+            for (row, (meets, dy)) in
+                [(i < height, dy), (i > 0 && i <= height, last), (i > 1, before)].into_iter().enumerate()
+            {
+                if meets {
+                    for j in 0..3 {
+                        sums[row * 3 + j] = mul_add(simd, shifted[j], dy, sums[row * 3 + j]);
+                    }
+                }
             }
             (last, before) = (dy, last);
         }
@@ -356,6 +366,13 @@ fn pad<S: Simd>(simd: S, image: &Image, x: &[f32], padded: &mut [f32]) {
 #[inline(always)]
 fn load<S: Simd>(values: &[f32]) -> S::f32s {
     S::as_simd_f32s(&values[..S::F32_LANES]).0[0]
+}
+
+/// The first whole vector of `values`; unless it is `whole`, with zeros in other lanes than `lanes`.
+#[inline(always)]
+fn load_within<S: Simd>(simd: S, values: &[f32], lanes: S::m32s, whole: bool) -> S::f32s {
+    let vector = load::<S>(values);
+    if whole { vector } else { simd.select_f32s(lanes, vector, simd.splat_f32s(0.)) }
 }
 
 /// The first `count` lanes, or all.

@@ -7,7 +7,6 @@ use super::{depthwise, direct, dots, unfold, winograd};
 use crate::conv::spec::{ConvDims, ConvSpec, ConvTransposeSpec, Padding};
 use crate::golden::{self, Case};
 use crate::simd::Tier;
-use candle_core::{DType, Device, Tensor};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Map {
@@ -76,13 +75,10 @@ fn every_algorithm_gives_the_reference_vectors() {
         for tier in Tier::all() {
             let held = cases.iter().filter(|(d, case, problems)| {
                 let Problem { inputs, bias, output, .. } = problems.iter().find(|problem| problem.map == map).unwrap();
-                let [a, b] = inputs.map(|name| values(&case.tensors[name]));
-                let bias = bias.and_then(|name| case.tensors.get(name)).map(values);
+                let [a, b] = inputs.map(|name| case.values(name));
+                let bias = bias.filter(|name| case.tensors.contains_key(*name)).map(|name| case.values(name));
                 let Some(value) = run(tier, d, [&a, &b], bias.as_deref()) else { return false };
-                let expected = &case.tensors[*output];
-                let value = Tensor::from_vec(value, expected.shape(), &Device::Cpu).unwrap();
-                let what = format!("{name} {map:?} {tier:?} {} {output} {}", case.id, case.kwargs);
-                golden::close(&what, &value, expected, 1e-4);
+                case.hold(&format!("{name} {map:?} {tier:?}"), output, &value, 1e-4);
                 true
             });
             let held = held.count();
@@ -128,7 +124,7 @@ fn convolutions<const D: usize>(op: &'static str) -> impl Iterator<Item = (ConvD
             groups: groups(&case),
             ..ConvSpec::default()
         };
-        let dims = spec.dims(op, case.tensors["input"].dims(), case.tensors["weight"].dims()).unwrap();
+        let dims = spec.dims(op, case.dims("input"), case.dims("weight")).unwrap();
         (dims, case, CONVOLUTION.as_slice())
     })
 }
@@ -143,16 +139,11 @@ fn transposed<const D: usize>(op: &'static str) -> impl Iterator<Item = (ConvDim
             groups: groups(&case),
             ..ConvTransposeSpec::default()
         };
-        let dims = spec.dims(op, case.tensors["input"].dims(), case.tensors["weight"].dims()).unwrap();
+        let dims = spec.dims(op, case.dims("input"), case.dims("weight")).unwrap();
         (dims, case, TRANSPOSED.as_slice())
     })
 }
 
 fn groups(case: &Case) -> usize {
     case.kwargs["groups"].as_u64().unwrap() as usize
-}
-
-/// The elements in float32, row-major.
-fn values(tensor: &Tensor) -> Vec<f32> {
-    tensor.to_dtype(DType::F32).unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }

@@ -121,16 +121,25 @@ proptest! {
     }
 }
 
-/// 3×3 kernels of stride 1 over one plane.
+/// 3×3 kernels of stride 1 over one plane; along the depth, which has extent 1, a stride that changes nothing.
 fn winograd_geometry() -> impl Strategy<Value = ConvDims> {
     let channels = (0usize..4, 1usize..3, 1usize..70, 1usize..70);
-    (channels, (1usize..15, 1usize..23), [(0usize..3, 0usize..5), (0usize..3, 0usize..5)]).prop_filter_map(
+    (channels, (1usize..15, 1usize..23), 1usize..4, [(0usize..3, 0usize..5), (0usize..3, 0usize..5)]).prop_filter_map(
         "the kernel fits",
-        |((n, groups, c_in, c_out), (height, width), padding)| {
-            let spec = ConvSpec::<2>::default().groups(groups).padding(padding);
-            spec.dims("conv2d", &[n, c_in * groups, height, width], &[c_out * groups, c_in, 3, 3]).ok()
+        |((n, groups, c_in, c_out), (height, width), stride, [above, beside])| {
+            let spec = ConvSpec::<3>::default().stride([stride, 1, 1]).groups(groups);
+            let spec = spec.padding([(0, 0), above, beside]);
+            spec.dims("conv3d", &[n, c_in * groups, 1, height, width], &[c_out * groups, c_in, 1, 3, 3]).ok()
         },
     )
+}
+
+#[test]
+fn winograd_takes_no_window_that_lies_in_the_padding_before_its_plane() {
+    let spec = ConvSpec::<3>::default().stride([3, 1, 1]).padding([(1, 0), (0, 0), (0, 0)]);
+    let d = spec.dims("conv3d", &[1, 32, 1, 9, 10], &[33, 32, 1, 3, 3]).unwrap();
+    assert_eq!(d.output[0], 1);
+    assert!(!winograd::applies(&d));
 }
 
 /// Values in which the rounding error of sums of many terms shows: uniform in ±√3, of variance 1.
@@ -205,9 +214,11 @@ fn tiers_with_a_fused_product_agree_to_the_bit() {
     let spec = ConvSpec::<2>::default().padding(1);
     let d = spec.stride([2, 1]).dims("conv2d", &[2, 19, 9, 21], &[23, 19, 3, 3]).unwrap();
     let tiled = spec.dims("conv2d", &[2, 70, 9, 21], &[34, 70, 3, 3]).unwrap();
+    let apart = spec.groups(5).dims("conv2d", &[2, 5, 9, 21], &[10, 1, 3, 3]).unwrap();
     let bits = |tier: Tier| {
         let [x, w, dy] = arguments(&d);
         let [a, b, c] = arguments(&tiled);
+        let [p, q, r] = arguments(&apart);
         let all = [
             direct::forward(tier, &d, &x, &w, None),
             direct::input_grad(tier, &d, &dy, &w, None),
@@ -215,11 +226,32 @@ fn tiers_with_a_fused_product_agree_to_the_bit() {
             winograd::forward(tier, &tiled, &a, &b, None),
             winograd::input_grad(tier, &tiled, &c, &b, None),
             winograd::weight_grad(tier, &tiled, &a, &c),
+            depthwise::forward(tier, &apart, &p, &q, None),
+            depthwise::input_grad(tier, &apart, &r, &q, None),
         ];
         all.map(|values| values.into_iter().map(f32::to_bits).collect::<Vec<_>>())
     };
     let fused: Vec<_> = Tier::all().into_iter().filter(|tier| !matches!(tier, Tier::Portable)).map(bits).collect();
+    // A machine with one such tier has nothing to compare.
     assert!(fused.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+#[test]
+fn an_infinite_input_reaches_the_depthwise_taps_that_meet_it_alone() {
+    for (kernel, padding) in [([1, 3, 3], 0), ([1, 1, 2], 0), ([1, 3, 3], 1)] {
+        let spec = ConvSpec::<3>::default().groups(2).padding([0, padding, padding]);
+        let d = spec.dims("conv3d", &[1, 2, 1, 7, 21], &[&[2, 1][..], &kernel].concat()).unwrap();
+        let [mut x, w, dy] = arguments(&d);
+        for at in [0, 20, 21 * 6, 21 * 3 + 10] {
+            x[at] = f32::INFINITY;
+            let [_, _, dw] = naive(&d, &x, &w, &dy);
+            for tier in Tier::all() {
+                let finite = |dw: &[f32]| dw.iter().map(|dw| dw.is_finite()).collect::<Vec<_>>();
+                assert_eq!(finite(&depthwise::weight_grad(tier, &d, &x, &dy)), finite(&dw), "{tier:?} {kernel:?} {at}");
+            }
+            x[at] = 1.;
+        }
+    }
 }
 
 /// An input, a weight and a cotangent.

@@ -6,7 +6,6 @@
 use super::{Place, rows_forward, scatter};
 use crate::golden::{self, Case};
 use crate::window::{PoolDims, WindowSpec};
-use candle_core::{DType, Device, Tensor};
 
 #[test]
 fn every_algorithm_gives_the_reference_vectors() {
@@ -38,27 +37,21 @@ fn cases<const D: usize>(op: &'static str) -> Vec<(PoolDims, Case)> {
             dilation: case.axes("dilation").unwrap(),
             ceil_mode: case.flag("ceil_mode"),
         };
-        (spec.dims(op, case.tensors["input"].dims()).unwrap(), case)
+        (spec.dims(op, case.dims("input")).unwrap(), case)
     };
     golden::read(op).into_iter().filter(|case| case.error.is_none()).map(with_dims).collect()
 }
 
 fn hold<P: Place>(dims: &PoolDims, case: &Case, blocks: bool) {
-    let values =
-        |name: &str| case.tensors[name].flatten_all().unwrap().to_dtype(DType::F64).unwrap().to_vec1::<f64>().unwrap();
     let planes = &dims.planes;
     let (mut y, mut places) = (vec![f64::NEG_INFINITY; planes.output_len], vec![-1; planes.output_len]);
     let rows = y.chunks_exact_mut(planes.plane_out).zip(places.chunks_exact_mut(planes.plane_out));
-    for (x, (y, places)) in values("input").chunks_exact(planes.plane_in).zip(rows) {
+    for (x, (y, places)) in case.values::<f64>("input").chunks_exact(planes.plane_in).zip(rows) {
         rows_forward::<f64, P>(dims, blocks, x, y, Some(places));
     }
-    let dx = scatter(planes, &places, &values("cotangent"));
-    let hold = |name: &str, value: Tensor| {
-        let expected = &case.tensors[name];
-        let what = format!("{} {name} {}, in blocks: {blocks}", case.id, case.kwargs);
-        golden::close(&what, &value.reshape(expected.shape()).unwrap(), expected, 0.);
-    };
-    hold("output", Tensor::new(y, &Device::Cpu).unwrap());
-    hold("indices", Tensor::new(places, &Device::Cpu).unwrap());
-    hold("grad_input", Tensor::new(dx, &Device::Cpu).unwrap());
+    let dx = scatter(planes, &places, &case.values::<f64>("cotangent"));
+    let what = format!("in blocks: {blocks}");
+    case.hold(&what, "output", &y, 0.);
+    case.hold(&what, "indices", &places, 0.);
+    case.hold(&what, "grad_input", &dx, 0.);
 }

@@ -297,7 +297,7 @@ fn for_each_set<T: Element, R: Send>(
     out: &mut [T],
     f: impl Fn(usize, &mut [&mut [T]]) -> R + Sync,
 ) -> Vec<R> {
-    let cost = dims.set_len() * COST;
+    let cost = dims.set_len().saturating_mul(COST);
     match dims.sets {
         _ if out.is_empty() => vec![],
         Sets::Groups(_) => map_items(out, dims.set_len(), cost, |set, piece| f(set, &mut [piece])),

@@ -27,9 +27,9 @@ impl Moments {
                 let x = x.to_f64() - pivot;
                 [x, x * x]
             });
-            let squares = (squares - sum * sum / count).max(0.);
-            // `max` would turn a NaN into 0.
-            let squares = if sum.is_finite() { squares } else { f64::NAN };
+            let squares = squares - sum * sum / count;
+            // Not `max`, which would turn a NaN into 0.
+            let squares = if squares < 0. { 0. } else { squares };
             moments.and(Self { count, mean: pivot + sum / count, squares })
         })
     }

@@ -46,13 +46,16 @@ pub(super) fn applies(d: &ConvDims) -> bool {
     d.kernel == [1, 3, 3]
         && d.input[0] == 1
         && d.output[0] == 1
+        && d.padding[0] == 0
         && d.in_plane() > 0
         && axes.iter().all(|&axis| d.stride[axis] == 1 && d.dilation[axis] == 1 && d.padding[axis] < WINDOW - TILE + 1)
 }
 
-/// Whether there are channels enough on both sides for the transforms to cost less than the products they save.
+/// Whether the algorithm is asked for, saves products, and has channels enough for its transforms to cost less than those.
 pub(super) fn pays(d: &ConvDims) -> bool {
-    !d.exact && applies(d) && d.c_in_group() >= LANES && d.c_out_group() >= LANES
+    let tiles: usize = plane(d.output).map(|extent| extent.div_ceil(TILE)).iter().product();
+    let saves = d.out_plane() * 9 >= tiles * POINTS * 2;
+    !d.exact && applies(d) && saves && d.c_in_group() >= LANES && d.c_out_group() >= LANES
 }
 
 /// y = x ⋆ w + b.

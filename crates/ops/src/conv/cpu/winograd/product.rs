@@ -3,6 +3,7 @@
 use super::transform::POINTS;
 use super::{LANES, Lanes, odd};
 use crate::simd::mul_add;
+use crate::strip::runs;
 use pulp::Simd;
 
 /// Vectors of one tile: two share each broadcast.
@@ -59,20 +60,12 @@ macro_rules! with_columns {
 }
 
 /// Expands to the body once a column below `$count`: the compiler would leave a loop of so many columns rolled, with its
-/// accumulators in memory.
+/// accumulators in memory. The strip's kernel has the same: no macro crosses a file.
 macro_rules! each_column {
     ($count:ident, $j:ident => $body:expr) => { each_column!(@ $count, $j, $body, 0 1 2 3 4 5 6 7 8 9 10 11) };
     (@ $count:ident, $j:ident, $body:expr, $($index:literal)*) => {
         $(if $index < $count { const $j: usize = $index; $body })*
     };
-}
-
-/// `0..count` cut into as few runs as there are registers for, of lengths that differ by one at most.
-#[inline(always)]
-fn runs<S: Simd>(count: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
-    let most = if S::REGISTER_COUNT >= 32 { 12 } else { 6 };
-    let runs = count.div_ceil(most);
-    (0..runs).map(move |run| run * count / runs..(run + 1) * count / runs)
 }
 
 impl Products<'_> {
@@ -83,7 +76,7 @@ impl Products<'_> {
             let weights = &weights[point * odd(channels)..][..channels];
             let windows = windows[point * pitch..].chunks(PART * POINTS * pitch);
             for (part, (weights, windows)) in weights.chunks(PART * LANES).zip(windows).enumerate() {
-                for run in runs::<S>(count) {
+                for run in runs(S::REGISTER_COUNT, count) {
                     let (windows, out) = (&windows[run.start..], &mut out[run.start..]);
                     with_columns!(run.len(), over_channels(simd, weights, windows, pitch, part > 0, out));
                 }
@@ -133,7 +126,7 @@ impl Gram<'_> {
         let Self { windows, cotangents, count, pitch, channels, out } = self;
         for (point, out) in out.chunks_exact_mut(LANES).enumerate() {
             let [windows, cotangents] = [windows, cotangents].map(|tiles| &tiles[point * pitch..][..count]);
-            for run in runs::<S>(channels) {
+            for run in runs(S::REGISTER_COUNT, channels) {
                 with_columns!(run.len(), over_tiles(simd, windows, cotangents, run.start, &mut out[run.start..]));
             }
         }
