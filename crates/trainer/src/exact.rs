@@ -30,3 +30,28 @@ pub(crate) mod option {
         Option::<String>::deserialize(deserializer)?.map(|text| parse(&text)).transpose()
     }
 }
+
+/// The same for numbers by name, each of which may be absent.
+pub(crate) mod by_name {
+    use super::*;
+    use serde::Serialize;
+    use std::collections::BTreeMap;
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(transparent)]
+    struct Exact(#[serde(with = "super::option")] Option<f64>);
+
+    pub(crate) fn serialize<S: Serializer>(
+        values: &BTreeMap<String, Option<f64>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(values.iter().map(|(name, value)| (name, Exact(*value))))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<String, Option<f64>>, D::Error> {
+        let values = BTreeMap::<String, Exact>::deserialize(deserializer)?;
+        Ok(values.into_iter().map(|(name, value)| (name, value.0)).collect())
+    }
+}

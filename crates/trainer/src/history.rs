@@ -2,6 +2,7 @@
 
 use crate::{Metrics, exact};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The epochs of a run, in order. It holds no clock, so that a resumed run has the very history of an uninterrupted one.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -18,7 +19,7 @@ impl History {
 }
 
 /// What became of one epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
     /// The epoch, counted from 1.
     pub epoch: usize,
@@ -33,4 +34,7 @@ pub struct EpochRecord {
     // A field that is missing is damage, and must not read as `None`, which is what serde makes of it.
     #[serde(deserialize_with = "Option::deserialize")]
     pub val: Option<Metrics>,
+    /// The further metrics of the validation set, by name; `None` for one that these samples leave undefined.
+    #[serde(with = "exact::by_name")]
+    pub metrics: BTreeMap<String, Option<f64>>,
 }

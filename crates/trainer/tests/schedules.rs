@@ -82,7 +82,8 @@ fn rates_are_pytorchs() {
 /// An epoch of four steps with this metric on the validation set, and worse ones in training.
 fn epoch(epoch: usize, loss: f64, accuracy: Option<f64>) -> EpochRecord {
     let metrics = |loss, accuracy| Metrics { loss, accuracy, samples: 8 };
-    EpochRecord { epoch, step: 4 * epoch, lr: 0.3, train: metrics(9.0, Some(0.0)), val: Some(metrics(loss, accuracy)) }
+    let (train, val) = (metrics(9.0, Some(0.0)), Some(metrics(loss, accuracy)));
+    EpochRecord { epoch, step: 4 * epoch, lr: 0.3, train, val, metrics: Default::default() }
 }
 
 #[test]
@@ -126,7 +127,7 @@ fn a_plateau_looks_at_the_training_where_there_is_no_validation_and_passes_over_
     let improving: Vec<_> = (1..6).map(|i| epoch(i, 1.0 / i as f64, None)).collect();
     assert_eq!(loss.rates(20, &improving).lr, 1.0);
     assert_eq!(accuracy.rates(20, &improving).lr, 1.0, "no epoch has an accuracy");
-    let training: Vec<_> = improving.iter().map(|epoch| EpochRecord { val: None, ..*epoch }).collect();
+    let training: Vec<_> = improving.iter().map(|epoch| EpochRecord { val: None, ..epoch.clone() }).collect();
     assert_eq!(loss.rates(20, &training).lr, 0.5f64.powi(4));
     assert_eq!(accuracy.rates(20, &training).lr, 0.5f64.powi(4));
     let mut broken = improving;

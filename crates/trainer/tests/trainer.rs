@@ -115,7 +115,7 @@ fn it_learns_and_says_so() {
     let mut trainer =
         trainer(&net).schedule(schedule).epochs(12).clip_norm(5.0).observer(Progress::to_writer(&mut out));
     let history = trainer.fit(&loader(), Some(&loader())).unwrap();
-    let (first, last) = (history.epochs[0], *history.last().unwrap());
+    let (first, last) = (&history.epochs[0], history.last().unwrap());
     assert_eq!((last.epoch, last.step), (12, 60));
     assert!((last.lr - taper_trainer::Schedule::rates(&schedule, 59, &[]).lr).abs() < 1e-15);
     assert!(last.val.unwrap().loss < 0.5 * first.train.loss, "{first:?} {last:?}");
@@ -298,4 +298,29 @@ fn the_csv_has_a_row_an_epoch_that_reads_back_exactly() {
         assert_eq!(fields[4].parse::<f64>().ok(), record.train.accuracy);
         assert_eq!(fields[5..], ["", ""]);
     }
+}
+
+#[test]
+fn the_csv_has_a_column_for_each_further_metric() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("metrics.csv");
+    let train = taper_trainer::Metrics { loss: 0.5, accuracy: None, samples: 4 };
+    let record = |epoch: usize, metrics: [(&str, Option<f64>); 2]| {
+        let metrics = metrics.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        EpochRecord { epoch, step: 2 * epoch, lr: 0.1, train, val: Some(train), metrics }
+    };
+    let history = History {
+        epochs: vec![
+            record(1, [("f1_macro", Some(0.1)), ("a, \"b\"", None)]),
+            record(2, [("f1_macro", Some(0.25)), ("auroc", Some(1.0))]),
+        ],
+    };
+    CsvLog::new(&path).on_epoch_end(&history.epochs[1], &history).unwrap();
+    let expected = "epoch,step,lr,train_loss,train_accuracy,val_loss,val_accuracy,\"val_a, \"\"b\"\"\",val_auroc,val_f1_macro\n\
+                    1,2,0.1,0.5,,0.5,,,,0.1\n2,4,0.1,0.5,,0.5,,,1,0.25\n";
+    assert_eq!(fs::read_to_string(&path).unwrap(), expected);
+    let mut out = Vec::new();
+    Progress::to_writer(&mut out).on_epoch_end(&history.epochs[0], &history).unwrap();
+    let line = String::from_utf8(out).unwrap();
+    assert!(line.contains("val loss 0.5000, a, \"b\" undefined, f1_macro 0.1000  "), "{line}");
 }

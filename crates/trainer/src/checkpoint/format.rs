@@ -20,7 +20,7 @@ const BUFFER: &str = "buffer.";
 const AVERAGE: &str = "ema.";
 const OPTIMIZER: &str = "optimizer.";
 /// The version of this layout, to be raised whenever an older reader would misread a file.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// The metadata, to write and to read.
 #[derive(Serialize, Deserialize)]
@@ -28,6 +28,11 @@ struct Header<C, P> {
     format: u32,
     configuration: C,
     position: P,
+}
+
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
 }
 
 pub(super) fn encode(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
@@ -59,11 +64,13 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Checkpoint, String> {
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| words(&e))?;
     let header = metadata.metadata().as_ref().and_then(|metadata| metadata.get(METADATA));
     let header = header.ok_or("it has no metadata of taper")?;
-    let Header { format, configuration, position } =
-        serde_json::from_str::<Header<BTreeMap<String, String>, Position>>(header).map_err(|e| words(&e))?;
+    // First of all, since the rest may look different in another format.
+    let Format { format } = serde_json::from_str(header).map_err(|e| words(&e))?;
     if format != FORMAT {
         return Err(format!("its format is {format}, and this version reads {FORMAT}"));
     }
+    let Header { configuration, position, .. } =
+        serde_json::from_str::<Header<BTreeMap<String, String>, Position>>(header).map_err(|e| words(&e))?;
     let [mut parameters, mut buffers, mut averages, mut optimizer] = [const { BTreeMap::new() }; 4];
     for (name, view) in SafeTensors::deserialize(bytes).map_err(|e| words(&e))?.tensors() {
         let groups = [
@@ -109,12 +116,17 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
+    use crate::{EpochRecord, History, Metrics};
 
     fn checkpoint() -> Checkpoint {
         let tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu).unwrap();
+        let train = Metrics { loss: 0.1, accuracy: None, samples: 4 };
+        let metrics = BTreeMap::from([("f1".to_owned(), Some(f64::INFINITY)), ("auroc".to_owned(), None)]);
+        let record = EpochRecord { epoch: 1, step: 1, lr: 0.1, train, val: None, metrics };
+        let history = History { epochs: vec![record] };
         Checkpoint {
             configuration: BTreeMap::from([("seed".to_owned(), "7 \"and\" more".to_owned())]),
-            position: Position { step: 3, epoch: 1, batch: 2, ..Position::default() },
+            position: Position { step: 3, epoch: 1, batch: 2, history, ..Position::default() },
             parameters: BTreeMap::from([
                 ("a.weight".to_owned(), tensor(&[1.5, f32::NAN])),
                 ("b".to_owned(), tensor(&[])),
@@ -137,6 +149,17 @@ mod tests {
         };
         assert_eq!(groups(&read), groups(&written) as [Vec<_>; 4]);
         assert_eq!(encode(&read).unwrap(), bytes);
+    }
+
+    #[test]
+    fn another_format_is_told_as_such_whatever_else_it_holds() {
+        let metadata = HashMap::from([(METADATA.to_owned(), r#"{"format":1,"position":7}"#.to_owned())]);
+        let tensor = Tensor::zeros((), DType::U32, &Device::Cpu).unwrap();
+        let mut bytes = safetensors::serialize([(CHECKSUM, &tensor)], Some(metadata)).unwrap();
+        let place = checksum_place(&bytes).unwrap();
+        let checksum = checksum(&bytes, &place);
+        bytes[place].copy_from_slice(&checksum);
+        assert_eq!(decode(&bytes).err().unwrap(), "its format is 1, and this version reads 2");
     }
 
     #[test]

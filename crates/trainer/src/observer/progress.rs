@@ -111,10 +111,11 @@ impl Observer for Progress<'_> {
     }
 
     fn on_epoch_end(&mut self, record: &EpochRecord, _: &History) -> Result<()> {
-        let EpochRecord { epoch, train, val, .. } = record;
+        let EpochRecord { epoch, train, val, metrics, .. } = record;
         let val = val.map_or(String::new(), |val| format!("  val {val}"));
+        let metrics: String = metrics.iter().map(|(name, value)| format!(", {name} {}", shown(*value))).collect();
         let seconds = self.started.elapsed().as_secs_f64();
-        self.line(&format!("epoch {epoch:>2}/{}  train {train}{val}  {seconds:.1} s", self.epochs))?;
+        self.line(&format!("epoch {epoch:>2}/{}  train {train}{val}{metrics}  {seconds:.1} s", self.epochs))?;
         self.begin_epoch(0);
         Ok(())
     }
@@ -131,6 +132,10 @@ impl std::fmt::Debug for Progress<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Progress").field("bar", &self.bar.is_some()).finish_non_exhaustive()
     }
+}
+
+fn shown(value: Option<f64>) -> String {
+    value.map_or("undefined".to_owned(), |value| format!("{value:.4}"))
 }
 
 fn bar() -> ProgressBar {

@@ -34,7 +34,7 @@ pub enum Monitor {
 ///     .zip(1..)
 ///     .map(|(loss, epoch)| {
 ///         let train = Metrics { loss, accuracy: None, samples: 8 };
-///         EpochRecord { epoch, step: 10 * epoch, lr: 0.1, train, val: None }
+///         EpochRecord { epoch, step: 10 * epoch, lr: 0.1, train, val: None, metrics: Default::default() }
 ///     })
 ///     .collect();
 /// assert_eq!(schedule.rates(30, &epochs[..3]).lr, 0.1);

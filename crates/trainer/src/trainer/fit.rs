@@ -73,9 +73,10 @@ impl Trainer<'_> {
         let val = val.map(|val| self.evaluate(val)).transpose()?;
         let train_metrics = self.position.totals.metrics();
         let Position { step, epoch, .. } = self.position;
-        let record = EpochRecord { epoch: epoch + 1, step, lr, train: train_metrics, val };
+        let metrics = BTreeMap::new();
+        let record = EpochRecord { epoch: epoch + 1, step, lr, train: train_metrics, val, metrics };
         let mut history = std::mem::take(&mut self.position.history);
-        history.epochs.push(record);
+        history.epochs.push(record.clone());
         self.position = Position { step, epoch: epoch + 1, history, ..Position::default() };
 
         let history = self.position.history.clone();
