@@ -30,7 +30,8 @@ pub(crate) struct Axis {
     pub(crate) input: usize,
     pub(crate) output: usize,
     pub(crate) stride: usize,
-    dilation: usize,
+    pub(crate) kernel: usize,
+    pub(crate) dilation: usize,
     /// One an output position.
     pub(crate) spans: Vec<Span>,
     /// The taps that touch the input somewhere, in order.
@@ -41,7 +42,7 @@ pub(crate) struct Axis {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Span {
     /// The first tap that does not fall into the padding.
-    tap: usize,
+    pub(crate) tap: usize,
     pub(crate) first: usize,
     pub(crate) count: usize,
     /// Positions of the window within the padded input, where the last one is clipped in ceil mode.
@@ -51,6 +52,8 @@ pub(crate) struct Span {
 /// One tap of the kernel: output `outputs.start + i` reads input `first + i · stride`.
 #[derive(Debug, Clone)]
 pub(crate) struct Tap {
+    /// Its number within the kernel.
+    pub(crate) number: usize,
     pub(crate) outputs: Range<usize>,
     pub(crate) first: usize,
 }
@@ -144,7 +147,8 @@ impl<const D: usize> WindowSpec<D> {
     fn axis(&self, i: usize, input: usize, output: usize) -> Axis {
         let spans: Vec<Span> = (0..output).map(|o| self.span(i, input, o)).collect();
         let taps = self.taps(i, input, &spans);
-        Axis { input, output, stride: self.stride[i], dilation: self.dilation[i], spans, taps }
+        let (kernel, stride, dilation) = (self.kernel_size[i], self.stride[i], self.dilation[i]);
+        Axis { input, output, kernel, stride, dilation, spans, taps }
     }
 
     fn span(&self, i: usize, input: usize, o: usize) -> Span {
@@ -167,7 +171,7 @@ impl<const D: usize> WindowSpec<D> {
                 let offset = tap * dilation;
                 let start = padding.saturating_sub(offset).div_ceil(stride);
                 let end = (input + padding - offset).div_ceil(stride).min(spans.len());
-                Tap { outputs: start..end, first: start * stride + offset - padding }
+                Tap { number: tap, outputs: start..end, first: start * stride + offset - padding }
             }));
             next = next.max(end);
         }
@@ -179,6 +183,23 @@ impl PoolDims {
     /// The last axis, along which rows lie.
     pub(crate) fn width(&self) -> &Axis {
         &self.axes[2]
+    }
+
+    /// Elements of a whole window, padding and all.
+    pub(crate) fn taps(&self) -> usize {
+        self.axes.iter().map(|axis| axis.kernel).fold(1, usize::saturating_mul)
+    }
+
+    /// How far behind the first tap of a window each of its taps lies within the plane, row-major.
+    pub(crate) fn tap_offsets(&self) -> Vec<usize> {
+        let [depth, height, width] = &self.axes;
+        let down = height.dilation * width.input;
+        let inward = depth.dilation * height.input * width.input;
+        let along =
+            |axis: &Axis, step: usize| (0..axis.kernel).map(move |tap| tap.wrapping_mul(step)).collect::<Vec<_>>();
+        let [inward, down, across] = [along(depth, inward), along(height, down), along(width, width.dilation)];
+        let row = |start: usize| across.iter().map(move |across| start.wrapping_add(*across));
+        inward.iter().flat_map(|i| down.iter().flat_map(move |j| row(i.wrapping_add(*j)))).collect()
     }
 
     /// Elements that the windows of one plane hold, counted with their overlap.
@@ -199,16 +220,34 @@ impl PoolDims {
 impl Row<'_> {
     /// Where the input rows under this row's windows start within their plane, in order.
     pub(crate) fn input_rows(&self) -> impl Iterator<Item = usize> {
+        self.tap_rows().map(|(_, start)| start)
+    }
+
+    /// The number of the first tap in each of [`input_rows`](Self::input_rows), modular, and where the row starts.
+    pub(crate) fn tap_rows(&self) -> impl Iterator<Item = (usize, usize)> {
         let [depth, height, width] = &self.dims.axes;
         let (first, down) = (self.height, height.dilation * width.input);
         (0..self.depth.count).flat_map(move |i| {
             let start = ((self.depth.first + i * depth.dilation) * height.input + first.first) * width.input;
-            (0..first.count).map(move |j| start + j * down)
+            let tap = (self.depth.tap + i).wrapping_mul(height.kernel).wrapping_add(first.tap);
+            (0..first.count).map(move |j| (tap.wrapping_add(j).wrapping_mul(width.kernel), start + j * down))
         })
+    }
+
+    /// Where the first tap of the windows in this row lies, column and all left out: modular, for it may lie in the padding.
+    pub(crate) fn origin(&self) -> usize {
+        let [depth, height, width] = &self.dims.axes;
+        let (z, y) = (depth.origin(&self.depth), height.origin(&self.height));
+        z.wrapping_mul(height.input).wrapping_add(y).wrapping_mul(width.input)
     }
 }
 
 impl Axis {
+    /// Where the first tap of a window lies: modular, for it may lie in the padding.
+    pub(crate) fn origin(&self, span: &Span) -> usize {
+        span.first.wrapping_sub(span.tap.wrapping_mul(self.dilation))
+    }
+
     /// Whether every window is a whole chunk of `stride` positions, from the first position on.
     pub(crate) fn side_by_side(&self) -> bool {
         let chunks = |(i, tap): (usize, &Tap)| tap.first == i && tap.outputs == (0..self.output);
@@ -221,9 +260,10 @@ impl Axis {
             input: 1,
             output: 1,
             stride: 1,
+            kernel: 1,
             dilation: 1,
             spans: vec![span],
-            taps: vec![Tap { outputs: 0..1, first: 0 }],
+            taps: vec![Tap { number: 0, outputs: 0..1, first: 0 }],
         }
     }
 }

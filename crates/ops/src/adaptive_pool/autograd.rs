@@ -3,7 +3,7 @@
 use super::cpu;
 use super::spec::AdaptiveDims;
 use crate::linear_map::LinearMap;
-use crate::max_pool::Maxima;
+use crate::max_pool::{Maxima, Places};
 use crate::planes::Planes;
 use crate::storage::Element;
 use std::sync::Arc;
@@ -17,8 +17,9 @@ impl Maxima for AdaptiveDims {
         cpu::maxima(self, x).0
     }
 
-    fn maxima_with_places<T: Element>(&self, x: &[T]) -> (Vec<T>, Vec<i64>) {
-        cpu::maxima(self, x)
+    fn maxima_with_places<T: Element>(&self, x: &[T]) -> (Vec<T>, Places) {
+        let (y, indices) = cpu::maxima(self, x);
+        (y, Places::Indices(indices))
     }
 }
 

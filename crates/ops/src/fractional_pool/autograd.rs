@@ -2,7 +2,7 @@
 
 use super::cpu;
 use super::spec::FractionalDims;
-use crate::max_pool::Maxima;
+use crate::max_pool::{Maxima, Places};
 use crate::planes::Planes;
 use crate::storage::Element;
 use std::sync::Arc;
@@ -16,7 +16,8 @@ impl<const D: usize> Maxima for FractionalDims<D> {
         cpu::maxima(self, x).0
     }
 
-    fn maxima_with_places<T: Element>(&self, x: &[T]) -> (Vec<T>, Vec<i64>) {
-        cpu::maxima(self, x)
+    fn maxima_with_places<T: Element>(&self, x: &[T]) -> (Vec<T>, Places) {
+        let (y, indices) = cpu::maxima(self, x);
+        (y, Places::Indices(indices))
     }
 }

@@ -11,6 +11,7 @@ use crate::operator::Apply;
 use crate::{Result, linear_map, relu};
 use autograd::Power;
 use candle_core::Tensor;
+use std::sync::Arc;
 
 /// The p-norm of every window along the last axis of each channel: a mean at one end and a maximum at the other.
 ///
@@ -157,7 +158,7 @@ fn lp_pool<const D: usize>(op: &'static str, x: &Tensor, spec: &LpPoolSpec<D>) -
     spec.check(op)?;
     let p = spec.norm_type;
     if p.is_infinite() {
-        let windows = spec.maxima().dims(op, x.dims())?;
+        let windows = Arc::new(spec.maxima().dims(op, x.dims())?);
         let magnitudes = magnitudes(x)?;
         return Ok(if p > 0. {
             max_pool(windows, &magnitudes)?

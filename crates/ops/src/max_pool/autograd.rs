@@ -7,17 +7,49 @@ use crate::planes::Planes;
 use crate::storage::Element;
 use crate::window::PoolDims;
 use crate::{Error, Result};
-use candle_core::{Shape, Tensor};
+use candle_core::{Device, Shape, Tensor};
 use std::sync::{Arc, OnceLock};
 
-/// Where the maxima lie, one an output: filled by the forward pass, read by the backward passes.
-#[derive(Clone, Default)]
-struct Indices(Arc<OnceLock<Vec<i64>>>);
+/// Where the maxima of all windows lie.
+pub(crate) enum Places {
+    /// The tap that holds each, by its number within the window.
+    Taps(Arc<PoolDims>, Vec<u8>),
+    /// The index of each within its plane.
+    Indices(Vec<i64>),
+}
 
-impl Indices {
-    fn get(&self) -> Result<&[i64]> {
+impl Places {
+    fn scatter<T: Element>(&self, planes: &Planes, dy: &[T]) -> Vec<T> {
+        match self {
+            Self::Taps(dims, taps) => cpu::scatter(dims, taps, dy),
+            Self::Indices(indices) => cpu::scatter_at(planes, indices, dy),
+        }
+    }
+
+    fn gather<T: Element>(&self, planes: &Planes, x: &[T]) -> Vec<T> {
+        match self {
+            Self::Taps(dims, taps) => cpu::gather(dims, taps, x),
+            Self::Indices(indices) => cpu::gather_at(planes, indices, x),
+        }
+    }
+
+    /// The indices within the planes, of `shape`.
+    fn tensor(&self, shape: &Shape, device: &Device) -> candle_core::Result<Tensor> {
+        match self {
+            Self::Taps(dims, taps) => Tensor::from_vec(cpu::indices(dims, taps), shape, device),
+            Self::Indices(indices) => Tensor::from_slice(indices, shape, device),
+        }
+    }
+}
+
+/// The places, filled by the forward pass, read by the backward passes.
+#[derive(Clone, Default)]
+struct Found(Arc<OnceLock<Places>>);
+
+impl Found {
+    fn get(&self) -> Result<&Places> {
         let unfilled = || candle_core::Error::Msg("max_pool: the indices are read before the forward pass".into());
-        self.0.get().map(Vec::as_slice).ok_or_else(|| Error::Candle(unfilled()))
+        self.0.get().ok_or_else(|| Error::Candle(unfilled()))
     }
 }
 
@@ -27,11 +59,11 @@ pub(crate) trait Maxima: Send + Sync + 'static {
 
     fn maxima<T: Element>(&self, x: &[T]) -> Vec<T>;
 
-    /// The maxima, and the place of each within its plane.
-    fn maxima_with_places<T: Element>(&self, x: &[T]) -> (Vec<T>, Vec<i64>);
+    /// The maxima, and the place of each.
+    fn maxima_with_places<T: Element>(&self, x: &[T]) -> (Vec<T>, Places);
 }
 
-impl Maxima for PoolDims {
+impl Maxima for Arc<PoolDims> {
     fn planes(&self) -> &Arc<Planes> {
         &self.planes
     }
@@ -40,42 +72,48 @@ impl Maxima for PoolDims {
         cpu::forward(self, x)
     }
 
-    fn maxima_with_places<T: Element>(&self, x: &[T]) -> (Vec<T>, Vec<i64>) {
-        cpu::forward_with_places(self, x)
+    fn maxima_with_places<T: Element>(&self, x: &[T]) -> (Vec<T>, Places) {
+        if cpu::has_byte_taps(self) {
+            let (y, taps) = cpu::forward_with_taps(self, x);
+            (y, Places::Taps(self.clone(), taps))
+        } else {
+            let (y, indices) = cpu::forward_with_indices(self, x);
+            (y, Places::Indices(indices))
+        }
     }
 }
 
 /// The maxima of all windows of `x`.
 pub(crate) fn max_pool(windows: impl Maxima, x: &Tensor) -> Result<Tensor> {
     // Only a backward pass will ask where the maxima lie.
-    let indices = x.track_op().then(Indices::default);
-    Ok(MaxPool { windows, indices }.apply([x])?)
+    let places = x.track_op().then(Found::default);
+    Ok(MaxPool { windows, places }.apply([x])?)
 }
 
-/// The maxima of all windows of `x` and their places, of the same shape.
+/// The maxima of all windows of `x` and their indices within their planes, of the same shape.
 pub(crate) fn max_pool_with_indices(windows: impl Maxima, x: &Tensor) -> Result<(Tensor, Tensor)> {
-    let indices = Indices::default();
-    let y = MaxPool { windows, indices: Some(indices.clone()) }.apply([x])?;
-    let indices = Tensor::from_slice(indices.get()?, y.shape(), y.device())?;
+    let places = Found::default();
+    let y = MaxPool { windows, places: Some(places.clone()) }.apply([x])?;
+    let indices = places.get()?.tensor(y.shape(), y.device())?;
     Ok((y, indices))
 }
 
-/// `y = max over each window of x`, with the places of the maxima where `indices` asks for them.
+/// `y = max over each window of x`, with the places of the maxima where `places` asks for them.
 struct MaxPool<W> {
     windows: W,
-    indices: Option<Indices>,
+    places: Option<Found>,
 }
 
-/// `dx[indices] += dy`.
+/// `dx[places] += dy`.
 struct Scatter {
     planes: Arc<Planes>,
-    indices: Indices,
+    places: Found,
 }
 
-/// `y = x[indices]`.
+/// `y = x[places]`.
 struct Gather {
     planes: Arc<Planes>,
-    indices: Indices,
+    places: Found,
 }
 
 impl<W: Maxima> Operator<1> for MaxPool<W> {
@@ -88,11 +126,11 @@ impl<W: Maxima> Operator<1> for MaxPool<W> {
     }
 
     fn run<T: Element>(&self, [x]: [&[T]; 1]) -> Result<Vec<T>> {
-        Ok(match &self.indices {
+        Ok(match &self.places {
             None => self.windows.maxima(x),
-            Some(indices) => {
+            Some(places) => {
                 let (y, found) = self.windows.maxima_with_places(x);
-                indices.0.get_or_init(|| found);
+                places.0.get_or_init(|| found);
                 y
             }
         })
@@ -100,8 +138,8 @@ impl<W: Maxima> Operator<1> for MaxPool<W> {
 
     fn backward(&self, [x]: [&Tensor; 1], _: &Tensor, dy: &Tensor) -> Grads<1> {
         // Never absent where x is tracked; the scatter would say so.
-        let indices = self.indices.clone().unwrap_or_default();
-        Ok([wanted(x, || Scatter { planes: self.windows.planes().clone(), indices }.apply([dy]))?])
+        let places = self.places.clone().unwrap_or_default();
+        Ok([wanted(x, || Scatter { planes: self.windows.planes().clone(), places }.apply([dy]))?])
     }
 }
 
@@ -115,11 +153,11 @@ impl Operator<1> for Scatter {
     }
 
     fn run<T: Element>(&self, [dy]: [&[T]; 1]) -> Result<Vec<T>> {
-        Ok(cpu::scatter(&self.planes, self.indices.get()?, dy))
+        Ok(self.places.get()?.scatter(&self.planes, dy))
     }
 
     fn backward(&self, [dy]: [&Tensor; 1], _: &Tensor, dx: &Tensor) -> Grads<1> {
-        Ok([wanted(dy, || Gather { planes: self.planes.clone(), indices: self.indices.clone() }.apply([dx]))?])
+        Ok([wanted(dy, || Gather { planes: self.planes.clone(), places: self.places.clone() }.apply([dx]))?])
     }
 }
 
@@ -133,10 +171,10 @@ impl Operator<1> for Gather {
     }
 
     fn run<T: Element>(&self, [x]: [&[T]; 1]) -> Result<Vec<T>> {
-        Ok(cpu::gather(&self.planes, self.indices.get()?, x))
+        Ok(self.places.get()?.gather(&self.planes, x))
     }
 
     fn backward(&self, [x]: [&Tensor; 1], _: &Tensor, dy: &Tensor) -> Grads<1> {
-        Ok([wanted(x, || Scatter { planes: self.planes.clone(), indices: self.indices.clone() }.apply([dy]))?])
+        Ok([wanted(x, || Scatter { planes: self.planes.clone(), places: self.places.clone() }.apply([dy]))?])
     }
 }

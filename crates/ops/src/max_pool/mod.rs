@@ -4,11 +4,12 @@ mod autograd;
 mod cpu;
 mod spec;
 
-pub(crate) use autograd::{Maxima, max_pool, max_pool_with_indices};
+pub(crate) use autograd::{Maxima, Places, max_pool, max_pool_with_indices};
 pub use spec::MaxPoolSpec;
 
 use crate::Result;
 use candle_core::Tensor;
+use std::sync::Arc;
 
 /// The largest element of every window along the last axis of each channel.
 ///
@@ -49,7 +50,7 @@ use candle_core::Tensor;
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn max_pool1d(x: &Tensor, spec: &MaxPoolSpec<1>) -> Result<Tensor> {
-    max_pool(spec.dims("max_pool1d", x.dims())?, x)
+    max_pool(Arc::new(spec.dims("max_pool1d", x.dims())?), x)
 }
 
 /// The largest element of every window of each channel.
@@ -91,7 +92,7 @@ pub fn max_pool1d(x: &Tensor, spec: &MaxPoolSpec<1>) -> Result<Tensor> {
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn max_pool2d(x: &Tensor, spec: &MaxPoolSpec<2>) -> Result<Tensor> {
-    max_pool(spec.dims("max_pool2d", x.dims())?, x)
+    max_pool(Arc::new(spec.dims("max_pool2d", x.dims())?), x)
 }
 
 /// The largest element of every window of each channel's volume.
@@ -135,7 +136,7 @@ pub fn max_pool2d(x: &Tensor, spec: &MaxPoolSpec<2>) -> Result<Tensor> {
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn max_pool3d(x: &Tensor, spec: &MaxPoolSpec<3>) -> Result<Tensor> {
-    max_pool(spec.dims("max_pool3d", x.dims())?, x)
+    max_pool(Arc::new(spec.dims("max_pool3d", x.dims())?), x)
 }
 
 /// [`max_pool1d`] and where each maximum lies: an I64 tensor of the output's shape, with the position in the unpadded
@@ -156,7 +157,7 @@ pub fn max_pool3d(x: &Tensor, spec: &MaxPoolSpec<3>) -> Result<Tensor> {
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn max_pool1d_with_indices(x: &Tensor, spec: &MaxPoolSpec<1>) -> Result<(Tensor, Tensor)> {
-    max_pool_with_indices(spec.dims("max_pool1d_with_indices", x.dims())?, x)
+    max_pool_with_indices(Arc::new(spec.dims("max_pool1d_with_indices", x.dims())?), x)
 }
 
 /// [`max_pool2d`] and where each maximum lies: an I64 tensor of the output's shape, with the flat index `h·W + w` in the
@@ -177,7 +178,7 @@ pub fn max_pool1d_with_indices(x: &Tensor, spec: &MaxPoolSpec<1>) -> Result<(Ten
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn max_pool2d_with_indices(x: &Tensor, spec: &MaxPoolSpec<2>) -> Result<(Tensor, Tensor)> {
-    max_pool_with_indices(spec.dims("max_pool2d_with_indices", x.dims())?, x)
+    max_pool_with_indices(Arc::new(spec.dims("max_pool2d_with_indices", x.dims())?), x)
 }
 
 /// [`max_pool3d`] and where each maximum lies: an I64 tensor of the output's shape, with the flat index
@@ -197,5 +198,5 @@ pub fn max_pool2d_with_indices(x: &Tensor, spec: &MaxPoolSpec<2>) -> Result<(Ten
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn max_pool3d_with_indices(x: &Tensor, spec: &MaxPoolSpec<3>) -> Result<(Tensor, Tensor)> {
-    max_pool_with_indices(spec.dims("max_pool3d_with_indices", x.dims())?, x)
+    max_pool_with_indices(Arc::new(spec.dims("max_pool3d_with_indices", x.dims())?), x)
 }

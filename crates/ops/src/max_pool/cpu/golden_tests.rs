@@ -1,9 +1,10 @@
-//! Both algorithms of a row, with narrow and with wide places, against the reference's vectors: the public operators take
+//! Every algorithm, with taps and with indices, against the reference's vectors: the public operators take
 //! one a shape.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use super::{Place, rows_forward, scatter};
+use super::scalar::{Place, rows_forward};
+use super::{indices, scatter, scatter_at};
 use crate::golden::{self, Case};
 use crate::window::{PoolDims, WindowSpec};
 
@@ -14,16 +15,14 @@ fn every_algorithm_gives_the_reference_vectors() {
     all.extend(cases::<3>("max_pool3d"));
     assert_eq!(all.len(), 144);
     for (dims, case) in &all {
-        hold::<u32>(dims, case, false);
-        hold::<u64>(dims, case, false);
+        hold(dims, case, false);
     }
     let in_blocks =
         |(dims, _): &&(PoolDims, Case)| dims.width().side_by_side() && [2, 3].contains(&dims.width().stride);
     let in_blocks: Vec<_> = all.iter().filter(in_blocks).collect();
     assert_eq!(in_blocks.len(), 9);
     for (dims, case) in in_blocks {
-        hold::<u32>(dims, case, true);
-        hold::<u64>(dims, case, true);
+        hold(dims, case, true);
     }
 }
 
@@ -42,16 +41,27 @@ fn cases<const D: usize>(op: &'static str) -> Vec<(PoolDims, Case)> {
     golden::read(op).into_iter().filter(|case| case.error.is_none()).map(with_dims).collect()
 }
 
-fn hold<P: Place>(dims: &PoolDims, case: &Case, blocks: bool) {
+/// The maxima and taps of one way to find them, and what follows from the taps.
+fn hold(dims: &PoolDims, case: &Case, blocks: bool) {
+    let (y, taps) = planes::<u8>(dims, case, blocks);
+    let dx = scatter(dims, &taps, &case.values::<f64>("cotangent"));
+    let what = format!("in blocks: {blocks}");
+    case.hold(&what, "output", &y, 0.);
+    case.hold(&what, "indices", &indices(dims, &taps), 0.);
+    case.hold(&what, "grad_input", &dx, 0.);
+    let (y, places) = planes::<i64>(dims, case, blocks);
+    let dx = scatter_at(&dims.planes, &places, &case.values::<f64>("cotangent"));
+    case.hold(&what, "output", &y, 0.);
+    case.hold(&what, "indices", &places, 0.);
+    case.hold(&what, "grad_input", &dx, 0.);
+}
+
+fn planes<P: Place>(dims: &PoolDims, case: &Case, blocks: bool) -> (Vec<f64>, Vec<P>) {
     let planes = &dims.planes;
-    let (mut y, mut places) = (vec![f64::NEG_INFINITY; planes.output_len], vec![-1; planes.output_len]);
+    let (mut y, mut places) = (vec![f64::NEG_INFINITY; planes.output_len], vec![P::default(); planes.output_len]);
     let rows = y.chunks_exact_mut(planes.plane_out).zip(places.chunks_exact_mut(planes.plane_out));
     for (x, (y, places)) in case.values::<f64>("input").chunks_exact(planes.plane_in).zip(rows) {
         rows_forward::<f64, P>(dims, blocks, x, y, Some(places));
     }
-    let dx = scatter(planes, &places, &case.values::<f64>("cotangent"));
-    let what = format!("in blocks: {blocks}");
-    case.hold(&what, "output", &y, 0.);
-    case.hold(&what, "indices", &places, 0.);
-    case.hold(&what, "grad_input", &dx, 0.);
+    (y, places)
 }
