@@ -7,7 +7,7 @@ use std::path::Path;
 
 use image::{GrayImage, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 use proptest::prelude::*;
-use taper_trainer::data::{Dataset, ImageFiles, Loader};
+use taper_trainer::data::{Dataset, ImageFiles, Loader, open_image};
 use taper_trainer::{Error, Result};
 
 const SHAPE: [usize; 3] = [3, 2, 4];
@@ -113,6 +113,13 @@ fn a_csv_file_names_pictures_and_labels() {
     let numbered = read("path,label\npictures/a.png,10\npictures/a.png,2\n").unwrap();
     assert_eq!((numbered.classes().len(), targets(&numbered)), (11, vec![10, 2]));
     assert!(read("path,label\n").unwrap().is_empty());
+    // As a spreadsheet writes it, and as people do.
+    let marked = read("\u{feff}path,label\npictures/a.png,3\n").unwrap();
+    assert_eq!(targets(&marked), [3]);
+    let spaced = read("path, label\n \"pictures/b, \"\"best\"\".png\" , \"c d\" \n").unwrap();
+    assert_eq!((spaced.classes(), spaced.get(0).unwrap().input), (["c d".to_owned()].as_slice(), expected()));
+    let negative = read("path,label\npictures/a.png,-1\npictures/a.png,1\n").unwrap();
+    assert_eq!(negative.classes(), ["-1", "1"], "names, since one is no number from 0 on");
 
     let shown = csv.display().to_string();
     for (text, reason) in [
@@ -182,6 +189,68 @@ fn a_small_file_that_promises_a_huge_picture_is_refused() {
         let error = one_file(root.path(), &png).unwrap().get(0).unwrap_err();
         assert!(matches!(error, Error::DataFile { .. }), "{error}");
     }
+}
+
+/// A PNG's header that promises grey pixels of 8 bits, and nothing after it.
+fn promise(width: u32, height: u32) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    GrayImage::new(1, 1).write_to(&mut bytes, ImageFormat::Png).unwrap();
+    let mut png = bytes.into_inner();
+    png[16..20].copy_from_slice(&width.to_be_bytes());
+    png[20..24].copy_from_slice(&height.to_be_bytes());
+    let check = crc32(&png[12..29]).to_be_bytes();
+    png[29..33].copy_from_slice(&check);
+    png
+}
+
+#[test]
+fn the_memory_of_what_is_made_of_a_picture_counts_too() {
+    // 60 megapixels of grey are 60 MB decoded and 1.1 GB as three planes of `f32` by way of `u16`.
+    let root = tempfile::tempdir().unwrap();
+    let message = refusal(one_file(root.path(), &promise(10_000, 6_000)).unwrap().get(0));
+    assert!(message.contains("10000 × 6000 pixels take 1140000000 bytes, and may take 1073741824; "), "{message}");
+    let picture = root.path().join("class/picture.png");
+    let message = refusal(open_image(&picture));
+    assert!(!message.contains("may take"), "it is within the limit, and cut short: {message}");
+    fs::write(&picture, promise(32_768, 32_768)).unwrap();
+    assert!(!refusal(open_image(&picture)).contains("may take"), "2³⁰ bytes are just within");
+    fs::write(&picture, promise(32_769, 2)).unwrap();
+    assert!(open_image(&picture).is_err());
+}
+
+/// A JPEG with an EXIF block that says how its camera was held.
+fn held(picture: &RgbImage, orientation: u8) -> Vec<u8> {
+    let jpeg = encoded(picture, ImageFormat::Jpeg);
+    let tiff = [b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".as_slice(), &[orientation, 0, 0, 0], &[0; 4]].concat();
+    let block = [b"Exif\0\0".as_slice(), &tiff].concat();
+    let length = (block.len() as u16 + 2).to_be_bytes();
+    [&jpeg[..2], &[0xff, 0xe1], &length, &block, &jpeg[2..]].concat()
+}
+
+#[test]
+fn pictures_are_turned_upright_as_their_camera_says() {
+    // The left half is dark.
+    let picture = RgbImage::from_fn(32, 16, |x, _| Rgb([if x < 16 { 10 } else { 240 }; 3]));
+    let root = tempfile::tempdir().unwrap();
+    let dark = |orientation: u8| {
+        fs::create_dir_all(root.path().join("class")).unwrap();
+        let path = root.path().join("class/picture.png");
+        fs::write(&path, held(&picture, orientation)).unwrap();
+        let opened = open_image(&path).unwrap().to_luma8();
+        let (width, height) = opened.dimensions();
+        let at = |x: u32, y: u32| opened.get_pixel(x, y).0[0] < 100;
+        let sample = ImageFiles::from_folder(root.path(), [1, 4, 4]).unwrap().get(0).unwrap().input;
+        let [left, top] = [sample[0] < 0.5 && sample[12] < 0.5, sample[0] < 0.5 && sample[3] < 0.5];
+        let (x, y) = (width / 2, height / 2);
+        let [shown_left, shown_top] = [at(1, 1) && at(1, height - 2), at(1, 1) && at(width - 2, 1)];
+        assert_eq!((left, top), (shown_left, shown_top), "a data set opens it as `open_image` does");
+        assert!(at(x - 3, y - 3) || at(x + 2, y + 2));
+        (width, height, shown_left, shown_top)
+    };
+    assert_eq!(dark(1), (32, 16, true, false));
+    assert_eq!(dark(3), (32, 16, false, false));
+    assert_eq!(dark(6), (16, 32, false, true));
+    assert_eq!(dark(8), (16, 32, false, false));
 }
 
 fn crc32(bytes: &[u8]) -> u32 {

@@ -5,7 +5,6 @@ mod data;
 mod digit;
 mod error;
 mod model;
-mod picture;
 mod pictures;
 mod predict;
 mod readings;
@@ -70,7 +69,7 @@ fn predict(args: &PredictArgs, out: &mut impl Write) -> Result<ExitCode> {
         match predict::predict(&net, path) {
             Ok(reading) => writeln!(out, "{}: {reading}", path.display())?,
             Err(error) => {
-                tell(&format!("error: {}: {error}", path.display()));
+                tell(&format!("error: {error}"));
                 code = ExitCode::FAILURE;
             }
         }

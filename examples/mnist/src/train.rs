@@ -44,10 +44,13 @@ pub(crate) fn train(args: &TrainArgs, device: &Device, out: &mut impl Write) -> 
     }
 
     let start = Instant::now();
-    let history = model::train(&net, &store, &digits, args, dir, interruption()?).map_err(|error| match error {
+    let interruption = Interruption::install()?;
+    let stop = Arc::clone(&interruption.asked);
+    let history = model::train(&net, &store, &digits, args, dir, stop).map_err(|error| match error {
         trainer::Error::Stopped { .. } => Error::new(format!("{error}; start the same command with `--resume`")),
         other => other.into(),
     })?;
+    interruption.end_at_once();
     writeln!(out, "trained in {:.1} s", start.elapsed().as_secs_f64())?;
 
     store.save(dir.join("model.safetensors"))?;
@@ -58,17 +61,31 @@ pub(crate) fn train(args: &TrainArgs, device: &Device, out: &mut impl Write) -> 
     Ok(())
 }
 
-/// A flag that Ctrl-C and SIGTERM set. The second of them ends the program at once.
-fn interruption() -> Result<Arc<AtomicBool>> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let asked = Arc::clone(&flag);
-    ctrlc::set_handler(move || {
-        if asked.swap(true, Ordering::Relaxed) {
-            // What a shell reports of a program that Ctrl-C ended.
-            std::process::exit(130);
-        }
-    })?;
-    Ok(flag)
+/// What Ctrl-C and SIGTERM do: the first one asks the training to stop, the second one ends the program at once.
+struct Interruption {
+    /// Whether one has come.
+    asked: Arc<AtomicBool>,
+    /// Whether nobody heeds `asked` any more.
+    at_once: Arc<AtomicBool>,
+}
+
+impl Interruption {
+    fn install() -> Result<Self> {
+        let [asked, at_once] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+        let interruption = Self { asked: Arc::clone(&asked), at_once: Arc::clone(&at_once) };
+        ctrlc::set_handler(move || {
+            if asked.swap(true, Ordering::Relaxed) || at_once.load(Ordering::Relaxed) {
+                // What a shell reports of a program that Ctrl-C ended.
+                std::process::exit(130);
+            }
+        })?;
+        Ok(interruption)
+    }
+
+    /// From here on the first one ends the program, since what it writes is whole at any moment.
+    fn end_at_once(&self) {
+        self.at_once.store(true, Ordering::Relaxed);
+    }
 }
 
 fn tell(dir: &Path, out: &mut impl Write) -> Result<()> {

@@ -3,24 +3,22 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{self, Cursor};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use image::{DynamicImage, ImageFormat, ImageReader, Limits};
+use image::DynamicImage;
 
+use super::open_image::open_within;
 use super::transform::check_size;
-use super::{Dataset, Resize, Sample, panics};
+use super::{Dataset, Resize, Sample};
 use crate::{Error, Result};
 
-/// The largest side of a picture that is decoded. A small file can promise any size.
-const LARGEST_SIDE: u32 = 1 << 15;
-/// The memory that decoding one picture may take.
-const MOST_MEMORY: u64 = 1 << 28;
 /// Numbers from here on are no classes.
 const MOST_CLASSES: usize = 1 << 16;
 
-/// Labelled PNG and JPEG files. Each is decoded when it is read, by the loader's workers, and brought to one size by
-/// [`Resize`]; what a file is follows from its first bytes. Values are in [0, 1]; transparency is left out.
+/// Labelled PNG and JPEG files. Each is opened when it is read, by the loader's workers and as [`open_image`](super::open_image)
+/// opens it, and brought to one size by [`Resize`]. Values are in [0, 1]; transparency is left out. A picture, its decoded
+/// values and what becomes of them may take 1 GiB: 50 megapixels of colours, or 100 of grey.
 ///
 /// ```
 /// use taper_trainer::data::{Dataset, ImageFiles};
@@ -75,9 +73,9 @@ impl ImageFiles {
     }
 
     /// The pictures that a CSV file names, in its order: its first line is `path,label`, each further line a path, from the
-    /// CSV file's folder, and a label; either may stand in double quotes. Labels are class numbers if all of them are whole
-    /// numbers, and otherwise names, numbered in alphabetical order. `shape` is that of
-    /// [`from_folder`](Self::from_folder).
+    /// CSV file's folder, and a label; either may stand in double quotes, and spaces around it are left out. Labels are class
+    /// numbers if all of them are whole numbers from 0 on; otherwise, if one of them is negative for instance, all are names,
+    /// numbered in alphabetical order. `shape` is that of [`from_folder`](Self::from_folder).
     ///
     /// # Errors
     /// When the file cannot be read, a line is not of two columns, a class number is 65536 or more, or `shape` is not as
@@ -87,6 +85,8 @@ impl ImageFiles {
         let path = path.as_ref();
         let text =
             fs::read_to_string(path).map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
+        // Spreadsheets put a byte order mark before what they write as UTF-8.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let mut lines = (1..).zip(text.lines());
         if lines.next().and_then(|(_, line)| columns(line)) != Some(["path".to_owned(), "label".to_owned()]) {
             return Err(data_file(path, "its first line must be `path,label`".to_owned()));
@@ -131,8 +131,8 @@ impl Dataset for ImageFiles {
     fn get(&self, index: usize) -> Result<Sample> {
         let (path, target) = self.file(index)?;
         let [channels, height, width] = self.shape;
-        // A decoder's panic on a damaged file is that file's fault too.
-        let picture = panics::catch(|| decode(path)).unwrap_or_else(|message| Err(data_file(path, message)))?;
+        // Each value is a `u16` and an `f32` for a while.
+        let picture = open_within(path, channels as u64 * 6)?;
         let shape = [channels, picture.height() as usize, picture.width() as usize];
         let input = Resize::new([height, width])?.resize(planes(&picture, channels), &shape)?;
         Ok(Sample { input, target: *target })
@@ -180,7 +180,7 @@ fn columns(line: &str) -> Option<[String; 2]> {
 
 /// The first column of a line, and what follows its comma.
 fn column(line: &str) -> Option<(String, Option<&str>)> {
-    let Some(quoted) = line.strip_prefix('"') else {
+    let Some(quoted) = line.trim_start().strip_prefix('"') else {
         let (column, rest) = line.split_once(',').map_or((line, None), |(column, rest)| (column, Some(rest)));
         let column = column.trim();
         return (!column.is_empty()).then(|| (column.to_owned(), rest));
@@ -192,8 +192,8 @@ fn column(line: &str) -> Option<(String, Option<&str>)> {
         column += part;
         rest = match after.strip_prefix('"') {
             Some(after) => after,
-            None if after.is_empty() => return Some((column, None)),
-            None => return Some((column, Some(after.strip_prefix(',')?))),
+            None if after.trim().is_empty() => return Some((column, None)),
+            None => return Some((column, Some(after.trim_start().strip_prefix(',')?))),
         };
         column.push('"');
     }
@@ -219,43 +219,6 @@ fn class_numbers<'a>(labels: impl Iterator<Item = &'a str> + Clone) -> Result<(V
     // Found, since every label is among the names.
     let targets = labels.map(|label| names.partition_point(|name| *name < label) as u32).collect();
     Ok((targets, names.into_iter().map(str::to_owned).collect()))
-}
-
-fn decode(path: &Path) -> Result<DynamicImage> {
-    let failed = |source| Error::Io { action: "read", path: path.to_owned(), source };
-    let bytes = fs::read(path).map_err(failed)?;
-    let mut reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format().map_err(failed)?;
-    if reader.format() == Some(ImageFormat::Jpeg) && !reaches_its_end(&bytes) {
-        // The decoder would fill up with grey what is missing.
-        return Err(data_file(path, "the JPEG is cut short; replace the file, or remove it".to_owned()));
-    }
-    let mut limits = Limits::default();
-    (limits.max_image_width, limits.max_image_height) = (Some(LARGEST_SIDE), Some(LARGEST_SIDE));
-    limits.max_alloc = Some(MOST_MEMORY);
-    reader.limits(limits);
-    reader.decode().map_err(|error| data_file(path, format!("{error}; replace the file, or remove it")))
-}
-
-/// Whether the segments of a JPEG go on to its end marker.
-///
-/// Source: ITU-T T.81, annex B.
-fn reaches_its_end(jpeg: &[u8]) -> bool {
-    let mut rest = jpeg;
-    loop {
-        rest = match rest {
-            [0xff, 0xd9, ..] => return true,
-            // The start of the file, restarts, and a stuffed byte of the coded data have no length.
-            [0xff, 0x00 | 0x01 | 0xd0..=0xd8, rest @ ..] => rest,
-            [0xff, 0xff, ..] => &rest[1..],
-            [0xff, _, high, low, ..] => match rest.get(2 + usize::from(u16::from_be_bytes([*high, *low]))..) {
-                Some(rest) => rest,
-                None => return false,
-            },
-            // Coded data.
-            [_, rest @ ..] => rest,
-            [] => return false,
-        };
-    }
 }
 
 /// The values of a picture, a plane a channel. Of 16 bits, since 8 become the same numbers by way of them.

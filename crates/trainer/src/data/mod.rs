@@ -18,6 +18,8 @@ mod image_table;
 mod loader;
 mod memory;
 pub mod mnist;
+#[cfg(feature = "images")]
+mod open_image;
 mod order;
 mod panics;
 mod subset;
@@ -31,6 +33,8 @@ pub use image_files::ImageFiles;
 pub use image_grid::save_image_grid;
 pub use loader::{Batch, Batches, Loader};
 pub use memory::InMemoryDataset;
+#[cfg(feature = "images")]
+pub use open_image::open_image;
 pub use subset::{Subset, random_split, stratified_split};
 pub use transform::{
     Affine, BatchTransform, CenterCrop, ColorJitter, CutMix, Cutout, MixUp, Normalize, RandomAffine, RandomCrop,
