@@ -114,6 +114,16 @@ pub enum Error {
         /// What the panic said.
         message: String,
     },
+    /// A transform of whole batches panicked.
+    #[error("the batch transform {transform} panicked on batch {batch}: {message}")]
+    BatchTransformPanic {
+        /// The transform, in words.
+        transform: String,
+        /// The batch of the epoch, counted from 0.
+        batch: usize,
+        /// What the panic said.
+        message: String,
+    },
     /// A background thread could not be started.
     #[error("cannot start a loader thread: {0}; load with `workers(0)`")]
     Thread(#[source] std::io::Error),
@@ -124,10 +134,7 @@ pub enum Error {
         batch: usize,
     },
     /// A number of the training loop is NaN or infinite.
-    #[error(
-        "the {what} is {value} at step {step} (epoch {epoch}); lower the learning rate, clip the gradients' norm, or look for \
-         such values in the data"
-    )]
+    #[error("the {what} is {value} at step {step} (epoch {epoch}); {}", remedy(*step))]
     NotFinite {
         /// Which number.
         what: &'static str,
@@ -183,6 +190,14 @@ pub enum Error {
     /// An error of candle's own.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
+}
+
+/// Before the first step no rate has had a say yet.
+fn remedy(step: usize) -> &'static str {
+    match step {
+        1 => "no step has been taken yet: look for such values in the data, the initial weights or the loss",
+        _ => "lower the learning rate, clip the gradients' norm, or look for such values in the data",
+    }
 }
 
 fn going_on(checkpoint: Option<&Path>) -> String {

@@ -121,6 +121,44 @@ fn a_search_ends_where_the_loss_diverges_and_is_undone_after_an_error() {
 }
 
 #[test]
+fn a_first_batch_that_is_not_finite_is_told_and_not_taken_for_a_short_curve() {
+    let net = Net::new(DType::F32);
+    let before = net.bits();
+    let loss = |logits: &Tensor, _: &Tensor| logits.sum_all()? * f64::NAN;
+    let error = trainer(&net).loss(loss).find_lr(&loader(), &LrFinder::default()).unwrap_err();
+    let expected = "the loss is NaN at step 1 (epoch 1); no step has been taken yet: look for such values in the data, the \
+                    initial weights or the loss";
+    assert_eq!(error.to_string(), expected);
+    assert_eq!(net.bits(), before);
+}
+
+/// The curve of losses that are what they are, whatever the weights.
+fn curve_of(losses: &[f64], divergence: f64) -> LrCurve {
+    let weight = Var::new(&[1f32], &Device::Cpu).unwrap();
+    let calls = Cell::new(0);
+    let loss = |_: &Tensor, _: &Tensor| {
+        calls.set(calls.get() + 1);
+        weight.sum_all()?.affine(1e-30, losses[calls.get() - 1])
+    };
+    let forward = |x: &Tensor, _: &taper_ops::Mode| Tensor::zeros((x.dims()[0], 3), DType::F32, &Device::Cpu);
+    let vars = BTreeMap::from([("weight".to_owned(), weight.clone())]);
+    let finder = LrFinder { steps: losses.len(), smoothing: 0.0, divergence, ..Default::default() };
+    Trainer::new(vars, forward).loss(loss).find_lr(&loader(), &finder).unwrap()
+}
+
+#[test]
+fn a_loss_below_zero_diverges_when_it_has_climbed_far_above_its_lowest() {
+    let points = |losses: &[f64]| curve_of(losses, 4.0).points.len();
+    // From −1 down to −2: the bound is −2 + 3 · 2.
+    assert_eq!(points(&[-1.0, -1.5, -2.0, -1.0, 0.0, 3.5, 4.5, 9.0]), 7);
+    // From 3 through 0 down to −1: the bound is −1 + 3 · 4 at last, and no crossing of 0 ends it.
+    assert_eq!(points(&[3.0, 1.0, -0.25, 0.25, -1.0, 2.0, 10.5, 11.5, 9.0]), 8);
+    // Above 0 it is a multiple of the lowest.
+    assert_eq!(points(&[1.0, 0.5, 1.75, 2.25, 1.0]), 4);
+    assert_eq!(curve_of(&[-1.0, -2.0, 1e30], f64::INFINITY).points.len(), 3);
+}
+
+#[test]
 fn a_curve_that_never_falls_suggests_nothing() {
     let curve = |losses: &[f64]| LrCurve {
         points: losses.iter().map(|&loss| LrPoint { lr: 0.1, loss, smoothed: loss }).collect(),

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use taper_trainer::data::{Batch, Dataset, Draws, InMemoryDataset, Loader, Sample, Transform};
+use taper_trainer::data::{Batch, BatchTransform, Dataset, Draws, InMemoryDataset, Loader, Sample, Samples, Transform};
 use taper_trainer::{Error, Result};
 
 const SHAPE: [usize; 3] = [1, 2, 3];
@@ -20,6 +20,7 @@ fn counting(len: usize) -> InMemoryDataset {
 }
 
 /// Adds noise, so that its output shows which draws it was given.
+#[derive(Debug)]
 struct Noise;
 
 impl Transform for Noise {
@@ -234,6 +235,30 @@ fn an_error_or_a_panic_takes_the_place_of_its_batch_and_ends_the_epoch() {
             assert_eq!(batches.next().unwrap().unwrap_err().to_string(), expected);
             assert!(batches.next().is_none());
         }
+    }
+}
+
+/// Does as it is told on the second batch.
+#[derive(Debug)]
+struct OnSecond(fn() -> Result<()>);
+
+impl BatchTransform for OnSecond {
+    fn apply(&self, samples: &mut Samples, _: &mut Draws) -> Result<()> {
+        if samples.inputs[0] > 23.0 { (self.0)() } else { Ok(()) }
+    }
+}
+
+#[test]
+fn a_batch_transform_that_panics_is_named_and_no_sample_is_blamed() {
+    for workers in [0, 2] {
+        let panics = OnSecond(|| panic!("too hot"));
+        let loader = Loader::new(counting(12), 4).unwrap().workers(workers).batch_transform(panics);
+        let mut batches = loader.epoch(0, 0);
+        assert!(batches.next().unwrap().is_ok());
+        let message = batches.next().unwrap().unwrap_err().to_string();
+        assert!(message.starts_with("the batch transform OnSecond("), "{message}");
+        assert!(message.ends_with(") panicked on batch 1: too hot"), "{message}");
+        assert!(batches.next().is_none());
     }
 }
 

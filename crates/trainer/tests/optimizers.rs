@@ -169,6 +169,9 @@ fn trajectories_are_pytorchs() {
                 let Some(row) = kept.iter().position(|kept| *kept == step) else { continue };
                 for (name, var) in &vars {
                     let theirs = tensors[&format!("{number}.{key}.{name}")].i(row).unwrap();
+                    // The iteration of Newton and Schulz magnifies rounding: PyTorch's own float32 ends 2.2e-6 from its float64.
+                    let magnified = if case["optimizer"] == "Muon" && dtype == DType::F32 { 5.0 } else { 1.0 };
+                    let tolerance = tolerance * magnified;
                     for (ours, theirs) in values(var).into_iter().zip(values(&theirs)) {
                         let close = (ours - theirs).abs() <= tolerance * (1.0 + theirs.abs());
                         assert!(close, "{case} {key} {name}, step {step}: {ours} for {theirs}");
@@ -282,7 +285,7 @@ fn the_scale_of_clipping_is_applied_to_the_gradient_first() {
 }
 
 #[test]
-fn groups_have_their_own_rates_and_decays_and_the_first_that_fits_wins() {
+fn groups_have_their_own_rates_and_decays_and_the_first_that_sets_one_wins() {
     let zero_grads = |vars: &BTreeMap<String, Var>| -> BTreeMap<String, Tensor> {
         vars.iter().map(|(name, var)| (name.clone(), var.zeros_like().unwrap())).collect()
     };
@@ -299,10 +302,16 @@ fn groups_have_their_own_rates_and_decays_and_the_first_that_fits_wins() {
     let tuned = adamw()
         .group("a.w*", ParamGroup::default().lr_scale(0.5))
         .unwrap()
-        .group("a.*", ParamGroup::default().weight_decay(1.0))
+        .group("a.*", ParamGroup::default().weight_decay(0.8))
+        .unwrap()
+        .group("*", ParamGroup::default().lr_scale(0.25))
         .unwrap();
-    assert_eq!(tuned.configuration().matches("Pattern").count(), 2);
-    assert_eq!(decayed(tuned), [0.5, 0.875, 0.75]);
+    assert_eq!(tuned.configuration().matches("Pattern").count(), 3);
+    // Each number is that of the first group that sets it: (½, 0.8) for the weight, (¼, 0.8) for the bias, (¼, ½) for the rest.
+    assert_eq!(decayed(tuned), [0.9, 0.8, 0.9375]);
+    // A slower part of the net whose biases do not decay.
+    let finetuned = adamw().group("a.*", ParamGroup::default().lr_scale(0.5)).unwrap().no_weight_decay(["*.bias"]);
+    assert_eq!(decayed(finetuned), [1.0, 0.875, 0.75]);
 
     let vars = variables(DType::F64);
     let error = adamw().no_weight_decay(["*.bias", "*.gamma"]).validate(&vars).unwrap_err();
@@ -384,7 +393,15 @@ fn numbers_out_of_range_are_refused() {
     }
     let adam = |config| Adam::new(config).map(drop);
     refused(adam(AdamConfig { betas: (0.9, 1.0), ..Default::default() }), "Adam", "betas", below_one, "1");
-    refused(adam(AdamConfig { eps: -1e-8, ..Default::default() }), "Adam", "eps", not_negative, "-0.00000001");
+    let eps_range = "finite and at least 2⁻¹²⁶, the least normal float32, or 0 is divided by 0 where a gradient is 0";
+    let no_eps = |result, op| refused(result, op, "eps", eps_range, "0");
+    refused(adam(AdamConfig { eps: -1e-8, ..Default::default() }), "Adam", "eps", eps_range, "-0.00000001");
+    no_eps(adam(AdamConfig { eps: 0.0, ..Default::default() }), "Adam");
+    no_eps(AdamW::new(AdamWConfig { eps: 0.0, ..Default::default() }).map(drop), "AdamW");
+    no_eps(RmsProp::new(RmsPropConfig { eps: 0.0, ..Default::default() }).map(drop), "RmsProp");
+    no_eps(Adagrad::new(AdagradConfig { eps: 0.0, ..Default::default() }).map(drop), "Adagrad");
+    no_eps(Adadelta::new(AdadeltaConfig { eps: 0.0, ..Default::default() }).map(drop), "Adadelta");
+    no_eps(Muon::new(MuonConfig { eps: 0.0, ..Default::default() }, AdamWConfig::default()).map(drop), "Muon");
     let adamw = |config| AdamW::new(config).map(drop);
     refused(adamw(AdamWConfig { betas: (-0.1, 0.9), ..Default::default() }), "AdamW", "betas", below_one, "-0.1");
     refused(

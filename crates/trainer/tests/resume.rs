@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use support::{Net, dataset, loader};
-use taper_trainer::data::Loader;
+use taper_trainer::data::{Loader, MixUp, Normalize, RandomHorizontalFlip, Subset};
 use taper_trainer::optim::{
     Adadelta, Adagrad, AdagradConfig, Adam, AdamConfig, AdamW, AdamWConfig, Lion, Muon, MuonConfig, RmsProp,
     RmsPropConfig, Sgd, SgdConfig,
@@ -159,12 +159,15 @@ fn a_resumed_run_leaves_the_bytes_of_an_uninterrupted_one() {
         assert_eq!(names.contains(&"ema.bn.weight"), matches!(kind, Kind::AdamW));
         assert!(!names.iter().any(|name| name.contains("optimizer.bn.running")), "{names:?}");
 
-        // In the middle of an epoch, at its end, one step before a checkpoint, and before the first one.
+        // In the middle of an epoch, after its end, one step before a checkpoint, before the first one, at an epoch's last
+        // step and at the very last.
         for (stop, from, epoch, batch) in [
             (8, Some("step-00000006.safetensors"), 1, 1),
             (11, Some("step-00000010.safetensors"), 2, 0),
             (19, Some("step-00000018.safetensors"), 3, 3),
             (2, None, 0, 0),
+            (10, Some("step-00000009.safetensors"), 1, 4),
+            (20, Some("step-00000018.safetensors"), 3, 3),
         ] {
             let folder = tempfile::tempdir().unwrap();
             let error = run(folder.path(), dtype, kind, 2, StopAfter(stop)).unwrap_err();
@@ -177,17 +180,17 @@ fn a_resumed_run_leaves_the_bytes_of_an_uninterrupted_one() {
     }
 }
 
-/// Sets a flag after a step or, where the epoch ends with it, after the epoch.
-struct Ask(usize, Arc<AtomicBool>);
+/// Sets a flag after a step, or after the epoch that ends with it.
+struct Ask(usize, Arc<AtomicBool>, bool);
 
 impl Observer for Ask {
     fn on_step(&mut self, step: &StepEnd) -> Result<()> {
-        self.1.store(step.step >= self.0 && step.batch < 5, Ordering::Relaxed);
+        self.1.store(step.step >= self.0 && !self.2, Ordering::Relaxed);
         Ok(())
     }
 
     fn on_epoch_end(&mut self, record: &EpochRecord, _: &History) -> Result<()> {
-        self.1.store(record.step >= self.0, Ordering::Relaxed);
+        self.1.store(record.step >= self.0 && self.2, Ordering::Relaxed);
         Ok(())
     }
 }
@@ -196,11 +199,11 @@ impl Observer for Ask {
 fn a_fit_that_is_asked_to_stop_writes_a_checkpoint_to_go_on_from() {
     let whole = tempfile::tempdir().unwrap();
     let whole = run(whole.path(), DType::F32, Kind::AdamW, 1, Seen::default()).unwrap();
-    for step in [1, 7, 10] {
+    for (step, with_epoch) in [(1, false), (7, false), (10, false), (10, true), (20, false)] {
         let folder = tempfile::tempdir().unwrap();
         let net = Net::with_batch_norm(DType::F32);
         let flag = Arc::new(AtomicBool::new(false));
-        let trainer = trainer(&net, folder.path(), Kind::AdamW).observer(Ask(step, Arc::clone(&flag)));
+        let trainer = trainer(&net, folder.path(), Kind::AdamW).observer(Ask(step, Arc::clone(&flag), with_epoch));
         let error = trainer.stop_when(flag).fit(&loader(), Some(&loader())).unwrap_err();
         let path = folder.path().join(format!("step-{step:08}.safetensors"));
         assert!(matches!(&error, Error::Stopped { step: at, checkpoint: Some(it) } if (*at, it) == (step, &path)));
@@ -215,7 +218,7 @@ fn a_fit_that_is_asked_to_stop_writes_a_checkpoint_to_go_on_from() {
     let folder = tempfile::tempdir().unwrap();
     let net = Net::with_batch_norm(DType::F32);
     let flag = Arc::new(AtomicBool::new(false));
-    let trainer = trainer(&net, folder.path(), Kind::AdamW).observer(Ask(20, Arc::clone(&flag)));
+    let trainer = trainer(&net, folder.path(), Kind::AdamW).observer(Ask(20, Arc::clone(&flag), true));
     assert_eq!(trainer.stop_when(flag).fit(&loader(), Some(&loader())).unwrap(), whole.1);
 }
 
@@ -250,7 +253,7 @@ fn another_configuration_is_refused_with_what_differs() {
         assert_eq!(files(folder.path()), before);
         error.to_string()
     };
-    let fit = |mut trainer: Trainer<'_>| trainer.fit(&loader(), None);
+    let fit = |mut trainer: Trainer<'_>| trainer.fit(&loader(), Some(&loader()));
     let message = refused(&|trainer| fit(trainer.seed(4)), DType::F32, Kind::Sgd);
     assert!(
         message.ends_with("step-00000006.safetensors: seed was 3 and is 4; restore the configuration, or start anew")
@@ -291,6 +294,34 @@ fn another_configuration_is_refused_with_what_differs() {
     let other = loader().seed(8);
     let message = refused(&|mut trainer| trainer.fit(&other, None), DType::F32, Kind::Sgd);
     assert!(message.contains("loader seed was 7 and is 8;"), "{message}");
+    let other = loader().transform(RandomHorizontalFlip::new(0.5).unwrap());
+    let message = refused(&|mut trainer| trainer.fit(&other, Some(&loader())), DType::F32, Kind::Sgd);
+    assert!(message.contains(": loader transforms was [] and is [RandomHorizontalFlip { p: 0.5 }];"), "{message}");
+    let other = loader().batch_transform(MixUp::new(0.2, 3).unwrap());
+    let message = refused(&|mut trainer| trainer.fit(&other, Some(&loader())), DType::F32, Kind::Sgd);
+    assert!(
+        message.contains(": loader batch_transforms was [] and is [MixUp { alpha: 0.2, classes: 3 }];"),
+        "{message}"
+    );
+}
+
+#[test]
+fn another_validation_set_is_refused_with_what_differs() {
+    let folder = tempfile::tempdir().unwrap();
+    run(folder.path(), DType::F32, Kind::Adagrad, 1, StopAfter(8)).unwrap_err();
+    let refused = |val: Option<&Loader>| {
+        let net = Net::with_batch_norm(DType::F32);
+        let error = trainer(&net, folder.path(), Kind::Adagrad).fit(&loader(), val).unwrap_err();
+        assert!(matches!(error, Error::ConfigurationChanged { .. }), "{error}");
+        error.to_string()
+    };
+    let fewer = Loader::new(Subset::new(dataset(), (0..20).collect()).unwrap(), 5).unwrap().seed(7).shuffle(true);
+    let message = refused(Some(&fewer));
+    assert!(message.contains(": validation samples was 23 and is 20;"), "{message}");
+    let message = refused(Some(&loader().transform(Normalize::new(&[0.0; 2], &[0.5; 2]).unwrap())));
+    assert!(message.contains(": validation transforms was [] and is [Normalize {"), "{message}");
+    let message = refused(None);
+    assert!(message.contains("; validation samples was 23 and is absent;"), "{message}");
 }
 
 #[test]

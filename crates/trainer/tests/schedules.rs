@@ -133,10 +133,44 @@ fn a_plateau_looks_at_the_training_where_there_is_no_validation_and_passes_over_
     let mut broken = improving;
     broken[0].val.as_mut().unwrap().loss = f64::NAN;
     assert_eq!(loss.rates(20, &broken).lr, 0.5, "NaN is never better, and anything is better than NaN");
-    // Composed schedules hand the epochs on.
+}
+
+#[test]
+fn a_composed_schedule_hands_on_what_is_left_of_the_run() {
+    let loss = ReduceOnPlateau { patience: 0, factor: 0.5, ..ReduceOnPlateau::new(1.0) };
+    // Five epochs of four steps, each worse than the one before.
+    let worse: Vec<_> = (1..6).map(|i| epoch(i, i as f64, None)).collect();
+    assert_eq!(loss.rates(20, &worse).lr, 0.0625);
+    // During the warm-up the other schedule has not begun; then the epoch that the warm-up ends within is its first.
     let warm = Warmup::new(3, loss);
-    assert_eq!((warm.rates(1, &training).lr, warm.rates(9, &training).lr), (0.0625 / 3.0, 0.0625));
-    assert_eq!(Sequential::new(Constant { lr: 1.0 }).then(2, loss).rates(9, &training).lr, 0.0625);
+    assert_eq!(warm.rates(1, &worse[..0]).lr, 1.0 / 3.0);
+    assert_eq!([4, 8, 12].map(|step| warm.rates(step, &worse[..step / 4]).lr), [1.0, 0.5, 0.25]);
+    // An epoch that was done when it began is not its own, so the best that it knows is not that of the warm-up.
+    let long = Warmup::new(8, loss);
+    assert_eq!(long.rates(5, &worse[..1]).lr, 0.625);
+    assert_eq!([8, 12, 16, 20].map(|step| long.rates(step, &worse[..step / 4]).lr), [1.0, 1.0, 0.5, 0.25]);
+    let phases = Sequential::new(loss).then(12, loss);
+    assert_eq!([8, 11, 12, 16, 20].map(|step| phases.rates(step, &worse[..step / 4]).lr), [0.5, 0.5, 1.0, 1.0, 0.5]);
+    // One within another counts from where the inner one begins: the second plateau from step 4 + 8.
+    let nested = Warmup::new(4, Sequential::new(Constant { lr: 2.0 }).then(8, loss));
+    assert_eq!([8, 12, 16, 20].map(|step| nested.rates(step, &worse[..step / 4]).lr), [2.0, 1.0, 1.0, 0.5]);
+}
+
+#[test]
+fn a_cosine_after_a_warm_up_ends_at_its_minimum_with_the_run() {
+    for (run, warm_up) in [(100, 10), (7, 6), (13, 0), (50, 49)] {
+        let cosine = CosineAnnealing { max_lr: 0.3, min_lr: 0.02, total_steps: run - warm_up };
+        let schedules: [Box<dyn Schedule>; 2] = [
+            Box::new(Warmup::new(warm_up, cosine)),
+            Box::new(Sequential::new(Constant { lr: 0.1 }).then(warm_up.max(1), cosine)),
+        ];
+        for schedule in &schedules[..if warm_up > 0 { 2 } else { 1 }] {
+            assert_eq!(schedule.rates(warm_up, &[]).lr, 0.3);
+            let before_last = cosine.rates(run - warm_up - 1, &[]).lr;
+            assert_eq!(schedule.rates(run - 1, &[]).lr, before_last, "{schedule:?}");
+            assert!(close(schedule.rates(run, &[]).lr, 0.02) && close(schedule.rates(run + 9, &[]).lr, 0.02));
+        }
+    }
 }
 
 #[test]
@@ -167,7 +201,7 @@ fn schedules_stay_where_they_end_and_bear_a_phase_without_length() {
 
 #[test]
 fn numbers_that_make_no_schedule_are_refused() {
-    let refused: [(&dyn Schedule, &str); 22] = [
+    let refused: [(&dyn Schedule, &str); 23] = [
         (&Constant { lr: 0.0 }, "Constant: lr must be positive and finite, got 0"),
         (&Constant { lr: f64::NAN }, "Constant: lr must be positive and finite, got NaN"),
         (
@@ -225,6 +259,10 @@ fn numbers_that_make_no_schedule_are_refused() {
         (
             &ReduceOnPlateau { factor: 1.0, ..ReduceOnPlateau::new(0.1) },
             "ReduceOnPlateau: factor must be greater than 0 and less than 1, got 1",
+        ),
+        (
+            &ReduceOnPlateau { threshold: 1.0, ..ReduceOnPlateau::new(0.1) },
+            "ReduceOnPlateau: threshold must be a part, less than 1, got 1",
         ),
     ];
     for (schedule, message) in refused {

@@ -185,6 +185,43 @@ fn the_average_follows_its_formula_and_leaves_training_alone() {
 }
 
 #[test]
+fn a_step_that_fails_counts_for_nothing() {
+    // The second piece of the third step fails, which a second fit takes again.
+    let fit = |fails: bool| {
+        let net = Net::new(DType::F32);
+        let calls = std::cell::Cell::new(0);
+        let loss = |logits: &Tensor, targets: &Tensor| {
+            calls.set(calls.get() + 1);
+            match fails && calls.get() == 8 {
+                true => Err(candle_core::Error::Msg("not now".to_owned())),
+                false => Ok(taper_ops::cross_entropy(logits, targets, &Default::default())?),
+            }
+        };
+        let mut trainer = trainer(&net).loss(loss).micro_batch(2).epochs(2);
+        if fails {
+            assert_eq!(trainer.fit(&loader(), None).unwrap_err().to_string(), "not now");
+        }
+        let history = trainer.fit(&loader(), None).unwrap();
+        drop(trainer);
+        (history, net.bits())
+    };
+    assert_eq!(fit(true), fit(false));
+}
+
+#[test]
+fn what_is_frozen_later_is_evaluated_as_it_is() {
+    let net = Net::new(DType::F64);
+    let mut trainer = trainer(&net).ema(Ema::new(0.9)).epochs(1);
+    trainer.fit(&loader(), None).unwrap();
+    let mut trainer = trainer.freeze(["conv.*"]).epochs(2);
+    trainer.fit(&loader(), None).unwrap();
+    let frozen: Vec<Vec<f64>> = ["conv.bias", "conv.weight"].iter().map(|name| values(&net.vars[*name])).collect();
+    trainer.apply_ema().unwrap();
+    let applied: Vec<Vec<f64>> = ["conv.bias", "conv.weight"].iter().map(|name| values(&net.vars[*name])).collect();
+    assert_eq!(frozen, applied, "no average of the time before takes the place of what is frozen");
+}
+
+#[test]
 fn an_evaluation_that_fails_leaves_the_weights_as_they_were() {
     let net = Net::new(DType::F32);
     let fails = |logits: &Tensor, _: &Tensor| match logits.track_op() {

@@ -372,7 +372,14 @@ fn bad_parameters_are_refused() {
         assert_eq!(refusal(MixUp::new(alpha, 3)), format!("MixUp: alpha must be positive, got {alpha}"));
         assert!(CutMix::new(alpha, 3).is_err());
     }
-    assert_eq!(refusal(CutMix::new(1.0, 0)), "CutMix: classes must be at least 1, got 0");
+    assert_eq!(refusal(CutMix::new(1.0, 0)), "CutMix: classes must be 1 to 65536, got 0");
+    assert_eq!(refusal(MixUp::new(1.0, 65_537)), "MixUp: classes must be 1 to 65536, got 65537");
+    assert!(refusal(CutMix::new(1.0, usize::MAX)).starts_with("CutMix: classes must be 1 to 65536"));
+    let mut many = Samples { inputs: vec![0.0; 5000], shape: vec![1], targets: Targets::Classes(vec![0; 5000]) };
+    assert_eq!(
+        refusal(MixUp::new(1.0, 65_536).unwrap().apply(&mut many, &mut draws(0))),
+        "MixUp: classes must be such that a batch has at most 2²⁸ probabilities, got 65536 for 5000 samples"
+    );
     assert_eq!(
         refusal(Resize::new([2, 3]).unwrap().output_shape(&[1, 0, 4])),
         "Resize: input must be of at least one pixel, got [1, 0, 4]"

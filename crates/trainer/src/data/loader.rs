@@ -100,7 +100,7 @@ impl Loader {
     /// Source: PyTorch's `WeightedRandomSampler`.
     ///
     /// # Errors
-    /// When there is not one weight a sample, a weight is negative or not finite, or they sum to 0.
+    /// When there is not one weight a sample, a weight is negative or not finite, they sum to 0, or `samples` is more than 2²⁸.
     ///
     /// ```
     /// use taper_trainer::data::{InMemoryDataset, Loader};
@@ -119,8 +119,14 @@ impl Loader {
         Ok(self)
     }
 
-    /// Shuffles so that each batch holds the classes in the shares they have in the data set, to within a sample or two of
-    /// each. Takes the place of [`shuffle`](Self::shuffle).
+    /// Shuffles so that each batch holds the classes in the shares they have in the data set. Takes the place of
+    /// [`shuffle`](Self::shuffle).
+    ///
+    /// Formula: the j-th of a class's n samples, shuffled, stands at `(j + u) / n` of the epoch, with one uniform u for each
+    /// class. Of K classes, a batch of B samples holds one whose share of the data set is s by at most `1 + (K − 2) · s` more
+    /// or less often than `s · B`: fewer than two where all classes are equally frequent. For a stretch of the epoch of length t
+    /// holds `n·t + δ` samples of each class, `|δ| ≤ 1`. A batch, then, has `B = N·t + Σδ` samples, of which
+    /// `n·t + δ = s·B + (1 − s)·δ − s·Σδ'` are of the class, where the δ' are those of the other classes.
     ///
     /// # Errors
     /// When a target cannot be read.
@@ -196,16 +202,17 @@ impl Loader {
         self.transforms.iter().try_fold(shape, |shape, transform| transform.output_shape(&shape))
     }
 
-    /// What decides the batches, by name: a resumed run must have the same.
-    pub(crate) fn configuration(&self) -> [(&'static str, String); 7] {
+    /// What decides the batches, by name: a resumed run must have the same. What the samples hold is not among it.
+    pub(crate) fn configuration(&self) -> [(&'static str, String); 8] {
         [
-            ("loader samples", self.len().to_string()),
-            ("loader batch_size", self.batch_size.to_string()),
-            ("loader seed", self.seed.to_string()),
-            ("loader order", self.order.to_string()),
-            ("loader drop_last", self.drop_last.to_string()),
-            ("loader transforms", self.transforms.len().to_string()),
-            ("loader batch_transforms", self.batch_transforms.len().to_string()),
+            ("samples", self.len().to_string()),
+            ("sample shape", format!("{:?}", self.dataset.input_shape())),
+            ("batch_size", self.batch_size.to_string()),
+            ("seed", self.seed.to_string()),
+            ("order", self.order.to_string()),
+            ("drop_last", self.drop_last.to_string()),
+            ("transforms", format!("{:?}", self.transforms)),
+            ("batch_transforms", format!("{:?}", self.batch_transforms)),
         ]
     }
 
@@ -350,8 +357,10 @@ impl Plan {
         let mut samples = Samples { inputs, shape, targets: Targets::Classes(targets) };
         for (place, transform) in (0..).zip(&self.loader.batch_transforms) {
             let mut draws = Draws::for_batch(self.loader.seed, self.epoch, batch, place);
-            panics::catch(|| transform.apply(&mut samples, &mut draws))
-                .unwrap_or_else(|message| Err(Error::LoadPanic { index: indices[0], message }))?;
+            panics::catch(|| transform.apply(&mut samples, &mut draws)).unwrap_or_else(|message| {
+                let transform = format!("{transform:?}");
+                Err(Error::BatchTransformPanic { transform, batch, message })
+            })?;
         }
         Ok(RawBatch { samples, indices })
     }

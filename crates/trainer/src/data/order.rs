@@ -7,6 +7,9 @@ use std::sync::Arc;
 use super::{Dataset, Draws};
 use crate::{Error, Result};
 
+/// The draws that one epoch may have: they are drawn before its first batch, and take 2 GiB.
+const MOST_DRAWS: usize = 1 << 28;
+
 /// How an epoch goes through a data set.
 #[derive(Clone)]
 pub(super) enum Order {
@@ -23,6 +26,10 @@ pub(super) enum Order {
 impl Order {
     pub(super) fn weighted(weights: &[f64], samples: usize, len: usize) -> Result<Self> {
         let refuse = |expected, value| Err(Error::Value { op: "weighted", argument: "weights", expected, value });
+        if samples > MOST_DRAWS {
+            let (argument, expected) = ("samples", "at most 2²⁸, several epochs' worth in as many epochs");
+            return Err(Error::Value { op: "weighted", argument, expected, value: samples.to_string() });
+        }
         if weights.len() != len {
             return refuse("one a sample", format!("{} weights for {len} samples", weights.len()));
         }

@@ -59,18 +59,18 @@ impl Dataset for Subset {
     }
 
     fn get(&self, index: usize) -> Result<Sample> {
-        self.dataset.get(self.inner("get", index)?)
+        self.dataset.get(self.inner(index)?)
     }
 
     fn target(&self, index: usize) -> Result<u32> {
-        self.dataset.target(self.inner("target", index)?)
+        self.dataset.target(self.inner(index)?)
     }
 }
 
 impl Subset {
-    fn inner(&self, op: &'static str, index: usize) -> Result<usize> {
+    fn inner(&self, index: usize) -> Result<usize> {
         self.indices.get(index).copied().ok_or_else(|| Error::Value {
-            op,
+            op: "Subset",
             argument: "index",
             expected: "less than the number of samples",
             value: index.to_string(),

@@ -1,6 +1,6 @@
 //! Adadelta.
 
-use super::{PerVariable, StepOf, UpdateRule, below_one, not_negative};
+use super::{PerVariable, StepOf, UpdateRule, below_one, check_eps, not_negative};
 use crate::Result;
 use candle_core::{Tensor, Var};
 use taper_ops::optim::{AdadeltaStep, adadelta_step};
@@ -56,7 +56,8 @@ impl UpdateRule for AdadeltaConfig {
     }
 
     fn check(&self) -> Result<()> {
-        not_negative("Adadelta", [("lr", self.lr), ("eps", self.eps), ("weight_decay", self.weight_decay)])?;
+        not_negative("Adadelta", [("lr", self.lr), ("weight_decay", self.weight_decay)])?;
+        check_eps("Adadelta", self.eps)?;
         below_one("Adadelta", "rho", self.rho)
     }
 

@@ -1,6 +1,6 @@
 //! Adagrad.
 
-use super::{PerVariable, StepOf, UpdateRule, not_negative};
+use super::{PerVariable, StepOf, UpdateRule, check_eps, not_negative};
 use crate::Result;
 use candle_core::{Tensor, Var};
 use taper_ops::optim::{AdagradStep, adagrad_step};
@@ -64,9 +64,9 @@ impl UpdateRule for AdagradConfig {
             ("lr_decay", lr_decay),
             ("weight_decay", weight_decay),
             ("initial_accumulator_value", initial_accumulator_value),
-            ("eps", eps),
         ];
-        not_negative("Adagrad", numbers)
+        not_negative("Adagrad", numbers)?;
+        check_eps("Adagrad", eps)
     }
 
     fn states(&self) -> Vec<&'static str> {

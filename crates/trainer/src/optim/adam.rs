@@ -1,6 +1,6 @@
 //! Adam and AdamW.
 
-use super::{PerVariable, StepOf, UpdateRule, below_one, not_negative};
+use super::{PerVariable, StepOf, UpdateRule, below_one, check_eps, not_negative};
 use crate::Result;
 use candle_core::{Tensor, Var};
 use taper_ops::optim::{AdamStep, adam_step};
@@ -98,7 +98,8 @@ impl UpdateRule for AdamConfig {
 
 impl AdamConfig {
     fn check_as(&self, op: &'static str) -> Result<()> {
-        not_negative(op, [("lr", self.lr), ("eps", self.eps), ("weight_decay", self.weight_decay)])?;
+        not_negative(op, [("lr", self.lr), ("weight_decay", self.weight_decay)])?;
+        check_eps(op, self.eps)?;
         [self.betas.0, self.betas.1].into_iter().try_for_each(|beta| below_one(op, "betas", beta))
     }
 

@@ -13,24 +13,18 @@ use std::collections::BTreeMap;
 ///
 /// let finetuned = ParamGroup::default().lr_scale(0.1).weight_decay(0.0);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct ParamGroup {
-    /// What the learning rate is multiplied with; 1 by default.
-    pub lr_scale: f64,
-    /// The weight decay; by default the optimiser's own.
+    /// What the learning rate is multiplied with; left to later groups by default, and 1 where none says.
+    pub lr_scale: Option<f64>,
+    /// The weight decay; left to later groups by default, and the optimiser's own where none says.
     pub weight_decay: Option<f64>,
-}
-
-impl Default for ParamGroup {
-    fn default() -> Self {
-        Self { lr_scale: 1.0, weight_decay: None }
-    }
 }
 
 impl ParamGroup {
     /// Multiplies the learning rate, a schedule's included.
     pub fn lr_scale(self, lr_scale: f64) -> Self {
-        Self { lr_scale, ..self }
+        Self { lr_scale: Some(lr_scale), ..self }
     }
 
     /// Takes the place of the optimiser's weight decay.
@@ -39,7 +33,7 @@ impl ParamGroup {
     }
 }
 
-/// Groups in order: a variable belongs to the first whose pattern its name fits.
+/// Groups in order: each setting of a variable is that of the first group that its name fits and that has the setting.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct ParamGroups(Vec<(Pattern, ParamGroup)>);
 
@@ -47,7 +41,7 @@ impl ParamGroups {
     pub(super) fn add(&mut self, pattern: &str, group: ParamGroup) -> Result<()> {
         not_negative(
             "ParamGroup",
-            [("lr_scale", group.lr_scale), ("weight_decay", group.weight_decay.unwrap_or(0.0))],
+            [("lr_scale", group.lr_scale.unwrap_or(1.0)), ("weight_decay", group.weight_decay.unwrap_or(0.0))],
         )?;
         self.0.push((Pattern::new(pattern), group));
         Ok(())
@@ -63,8 +57,11 @@ impl ParamGroups {
     }
 
     pub(super) fn of(&self, name: &str) -> ParamGroup {
-        let found = self.0.iter().find(|(pattern, _)| pattern.matches(name));
-        found.map(|(_, group)| *group).unwrap_or_default()
+        let fitting = || self.0.iter().filter(|(pattern, _)| pattern.matches(name)).map(|(_, group)| group);
+        ParamGroup {
+            lr_scale: fitting().find_map(|group| group.lr_scale),
+            weight_decay: fitting().find_map(|group| group.weight_decay),
+        }
     }
 
     pub(super) fn validate(&self, vars: &BTreeMap<String, Var>) -> Result<()> {

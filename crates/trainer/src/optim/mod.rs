@@ -126,6 +126,12 @@ fn not_negative<const N: usize>(op: &'static str, values: [(&'static str, f64); 
     values.into_iter().try_for_each(check)
 }
 
+/// Refuses an `eps` that keeps no denominator from zero, in float32 either.
+fn check_eps(op: &'static str, eps: f64) -> Result<()> {
+    let expected = "finite and at least 2⁻¹²⁶, the least normal float32, or 0 is divided by 0 where a gradient is 0";
+    in_range(op, "eps", eps, expected, f64::from(f32::MIN_POSITIVE)..f64::INFINITY)
+}
+
 /// Refuses what keeps less than nothing or more than almost all of an average.
 fn below_one(op: &'static str, argument: &'static str, value: f64) -> Result<()> {
     in_range(op, argument, value, "at least 0 and less than 1", 0.0..1.0)

@@ -1,7 +1,8 @@
 //! Muon for the weights, AdamW for the rest.
 
 use super::{
-    AdamW, AdamWConfig, Optimizer, ParamGroup, PerVariable, StepOf, UpdateRule, below_one, in_range, not_negative,
+    AdamW, AdamWConfig, Optimizer, ParamGroup, PerVariable, StepOf, UpdateRule, below_one, check_eps, in_range,
+    not_negative,
 };
 use crate::pattern::Pattern;
 use crate::{Rates, Result};
@@ -54,7 +55,7 @@ impl UpdateRule for MuonConfig {
     fn check(&self) -> Result<()> {
         let op = "Muon";
         in_range(op, "lr", self.lr, "positive and finite", f64::MIN_POSITIVE..f64::INFINITY)?;
-        in_range(op, "eps", self.eps, "positive and finite", f64::MIN_POSITIVE..f64::INFINITY)?;
+        check_eps(op, self.eps)?;
         not_negative(op, [("weight_decay", self.weight_decay)])?;
         below_one(op, "momentum", self.momentum)?;
         let (a, b, c) = self.ns_coefficients;

@@ -130,7 +130,8 @@ impl<R: UpdateRule> PerVariable<R> {
     }
 
     /// Steps variables whose names fit `pattern`, in which each `*` stands for any characters, with numbers of their own.
-    /// A variable belongs to the first group that fits; a tied one goes by the first of its names.
+    /// Each number is that of the first group that fits and sets it, so groups that set different numbers add up; a tied
+    /// variable goes by the first of its names.
     ///
     /// # Errors
     /// When a number of the group is negative or not finite. A pattern that fits no variable is refused when training
@@ -139,6 +140,7 @@ impl<R: UpdateRule> PerVariable<R> {
     /// ```
     /// use taper_trainer::optim::{AdamW, AdamWConfig, ParamGroup};
     ///
+    /// // The features' biases have both: a tenth of the rate, and no decay.
     /// let adamw = AdamW::new(AdamWConfig::default())?
     ///     .group("features.*", ParamGroup::default().lr_scale(0.1))?
     ///     .no_weight_decay(["*.bias", "*bn*.weight"]);
@@ -209,7 +211,7 @@ impl<R: UpdateRule> Optimizer for PerVariable<R> {
             let ParamGroup { lr_scale, weight_decay } = self.groups.of(name);
             let step = StepOf {
                 number: *steps + 1,
-                lr: rates.lr * lr_scale,
+                lr: rates.lr * lr_scale.unwrap_or(1.0),
                 weight_decay: weight_decay.unwrap_or(self.rule.weight_decay()),
                 momentum: rates.momentum,
                 grad_scale,

@@ -1,6 +1,6 @@
 //! RMSprop.
 
-use super::{PerVariable, StepOf, UpdateRule, below_one, not_negative};
+use super::{PerVariable, StepOf, UpdateRule, below_one, check_eps, not_negative};
 use crate::Result;
 use candle_core::{Tensor, Var};
 use taper_ops::optim::{RmsPropStep, rms_prop_step};
@@ -62,7 +62,8 @@ impl UpdateRule for RmsPropConfig {
 
     fn check(&self) -> Result<()> {
         let (op, Self { lr, eps, weight_decay, momentum, .. }) = ("RmsProp", *self);
-        not_negative(op, [("lr", lr), ("eps", eps), ("weight_decay", weight_decay), ("momentum", momentum)])?;
+        not_negative(op, [("lr", lr), ("weight_decay", weight_decay), ("momentum", momentum)])?;
+        check_eps(op, eps)?;
         below_one(op, "alpha", self.alpha)
     }
 

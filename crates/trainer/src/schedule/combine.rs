@@ -7,7 +7,9 @@ use crate::{EpochRecord, Error, Result};
 ///
 /// # Formula
 /// `(start_factor + (1 − start_factor) · step / steps)` times the other schedule's first rate, then that schedule at
-/// `step − steps`.
+/// `step − steps`, for which the run begins there: epochs that were done by then are not its own.
+///
+/// A schedule of `total_steps` ends with the run where its `total_steps` are those of the run less those of the warm-up.
 ///
 /// # Source
 /// Goyal et al., "Accurate, large minibatch SGD: training ImageNet in 1 hour", 2017; PyTorch's `LinearLR` before another in a
@@ -38,7 +40,7 @@ impl<S: Schedule> Warmup<S> {
 
 impl<S: Schedule> Schedule for Warmup<S> {
     fn rates(&self, step: usize, epochs: &[EpochRecord]) -> Rates {
-        let mut rates = self.then.rates(step.saturating_sub(self.steps), epochs);
+        let mut rates = from_milestone(&self.then, self.steps, step.max(self.steps), epochs);
         if step < self.steps {
             rates.lr *= self.start_factor + (1.0 - self.start_factor) * step as f64 / self.steps as f64;
         }
@@ -51,7 +53,8 @@ impl<S: Schedule> Schedule for Warmup<S> {
     }
 }
 
-/// One schedule after another, each of which counts its steps from where it begins.
+/// One schedule after another. For each the run begins with its first step: it counts steps from there, and epochs that were
+/// done by then are not its own.
 ///
 /// # Source
 /// PyTorch's `SequentialLR`.
@@ -85,7 +88,7 @@ impl Sequential {
 impl Schedule for Sequential {
     fn rates(&self, step: usize, epochs: &[EpochRecord]) -> Rates {
         match self.rest.iter().rev().find(|(milestone, _)| *milestone <= step) {
-            Some((milestone, schedule)) => schedule.rates(step - milestone, epochs),
+            Some((milestone, schedule)) => from_milestone(&**schedule, *milestone, step, epochs),
             None => self.first.rates(step, epochs),
         }
     }
@@ -100,4 +103,13 @@ impl Schedule for Sequential {
         self.first.validate()?;
         self.rest.iter().try_for_each(|(_, schedule)| schedule.validate())
     }
+}
+
+/// The rates at `step` of a schedule for which the run begins at step `milestone`.
+fn from_milestone(schedule: &dyn Schedule, milestone: usize, step: usize, epochs: &[EpochRecord]) -> Rates {
+    let done = epochs.partition_point(|epoch| epoch.step <= milestone);
+    // An epoch within which it began is its own, and steps are counted from its first one, by schedules within it too.
+    let own: Vec<EpochRecord> =
+        epochs[done..].iter().map(|epoch| EpochRecord { step: epoch.step - milestone, ..epoch.clone() }).collect();
+    schedule.rates(step - milestone, &own)
 }

@@ -19,6 +19,9 @@ pub enum Monitor {
 /// `1 + threshold`. After more than `patience` epochs in a row that are not, `lr ← max(lr · factor, min_lr)`, and the
 /// `cooldown` epochs that follow are not counted.
 ///
+/// The threshold is a part of the best value, so the loss should stay above 0: of one below 0, as PyTorch has it, a little
+/// worse counts as better.
+///
 /// It follows from the epochs that are done, which checkpoints hold: there is no state to lose.
 ///
 /// # Source
@@ -48,7 +51,7 @@ pub struct ReduceOnPlateau {
     pub factor: f64,
     /// How many epochs in a row may be no better; 10 by default.
     pub patience: usize,
-    /// By which part an epoch must be better to count as such; 10⁻⁴ by default.
+    /// By which part an epoch must be better to count as such, less than 1; 10⁻⁴ by default.
     pub threshold: f64,
     /// How many epochs after a reduction are not counted; 0 by default.
     pub cooldown: usize,
@@ -92,6 +95,10 @@ impl Schedule for ReduceOnPlateau {
         let op = "ReduceOnPlateau";
         positive(op, [("lr", self.lr)])?;
         not_negative(op, [("threshold", self.threshold), ("min_lr", self.min_lr)])?;
+        if self.threshold >= 1.0 {
+            let (argument, expected) = ("threshold", "a part, less than 1");
+            return Err(Error::Value { op, argument, expected, value: self.threshold.to_string() });
+        }
         if self.factor > 0.0 && self.factor < 1.0 {
             return Ok(());
         }

@@ -19,7 +19,8 @@ pub struct LrFinder {
     pub steps: usize,
     /// How much of the former average of the losses stays at each step; 0.9 by default.
     pub smoothing: f64,
-    /// How many times the lowest smoothed loss ends the search; 4 by default.
+    /// How many times the lowest smoothed loss ends the search; 4 by default. Of a loss that falls to 0 or below, how many
+    /// times less one the way down to the lowest must be climbed again.
     pub divergence: f64,
 }
 
@@ -97,10 +98,12 @@ impl Trainer<'_> {
     /// # Formula
     /// Step i has the rate `start_lr · (end_lr / start_lr)^(i / (steps − 1))`. The losses are averaged as
     /// `a ← smoothing · a + (1 − smoothing) · loss`, divided by `1 − smoothing^(i + 1)`. The search ends where that exceeds
-    /// `divergence` times its lowest value, or the loss or the gradients' norm is no longer finite.
+    /// `divergence` times its lowest value, or the loss or the gradients' norm is no longer finite. Where the lowest value l is
+    /// not positive, the bound is `l + (divergence − 1) · max(−l, first − l)`.
     ///
     /// # Errors
-    /// When a number is out of range, or the data, the forward, the loss or the optimiser fails.
+    /// When a number is out of range, the data, the forward, the loss or the optimiser fails, or the loss or the gradients'
+    /// norm of the very first batch is not finite.
     ///
     /// # Source
     /// Smith, "Cyclical learning rates for training neural networks", WACV 2017, as fastai does it.
@@ -152,7 +155,8 @@ impl Trainer<'_> {
             for batch in train.epoch(epoch, 0) {
                 let (lr, loss) = match self.train_step(&batch?) {
                     Ok(end) => (end.lr, end.loss),
-                    Err(Error::NotFinite { .. }) => return Ok(curve),
+                    // Before the first step no rate is to blame.
+                    Err(Error::NotFinite { .. }) if !curve.points.is_empty() => return Ok(curve),
                     Err(error) => return Err(error),
                 };
                 average = finder.smoothing * average + (1.0 - finder.smoothing) * loss;
@@ -160,7 +164,11 @@ impl Trainer<'_> {
                 let smoothed = average / (1.0 - finder.smoothing.powf(done as f64));
                 curve.points.push(LrPoint { lr, loss, smoothed });
                 lowest = lowest.min(smoothed);
-                if done == finder.steps || smoothed > finder.divergence * lowest {
+                let bound = match lowest > 0.0 {
+                    true => finder.divergence * lowest,
+                    false => lowest + (finder.divergence - 1.0) * (curve.points[0].smoothed - lowest).max(-lowest),
+                };
+                if done == finder.steps || smoothed > bound {
                     return Ok(curve);
                 }
             }

@@ -25,6 +25,13 @@ pub(crate) struct Position {
     pub(crate) history: History,
 }
 
+/// What a fit goes over.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Data<'d> {
+    pub(super) train: &'d Loader,
+    pub(super) val: Option<&'d Loader>,
+}
+
 impl Trainer<'_> {
     /// Trains until all epochs are done, and returns what became of each. Where a validation set is given, it is evaluated
     /// at the end of each epoch.
@@ -38,7 +45,8 @@ impl Trainer<'_> {
     pub fn fit(&mut self, train: &Loader, val: Option<&Loader>) -> Result<History> {
         val.map_or(Ok(()), |val| not_empty("fit", val))?;
         self.prepare(train)?;
-        let found = self.restore(train)?;
+        let data = Data { train, val };
+        let found = self.restore(data)?;
         let (position, batches_per_epoch) = (self.position.clone(), train.batches_per_epoch());
         let start = FitStart {
             epochs: self.epochs,
@@ -51,7 +59,7 @@ impl Trainer<'_> {
         };
         self.notify(|observer| observer.on_fit_start(&start))?;
         while self.position.epoch < self.epochs {
-            self.fit_epoch(train, val)?;
+            self.fit_epoch(data)?;
         }
         let history = self.position.history.clone();
         self.notify(|observer| observer.on_fit_end(&history))?;
@@ -59,7 +67,8 @@ impl Trainer<'_> {
     }
 
     /// Trains what is left of the epoch, and closes it.
-    fn fit_epoch(&mut self, train: &Loader, val: Option<&Loader>) -> Result<()> {
+    fn fit_epoch(&mut self, data: Data<'_>) -> Result<()> {
+        let Data { train, val } = data;
         let mut lr = self.rates(self.position.step.saturating_sub(1)).lr;
         for batch in train.epoch(u32_of("epochs", self.position.epoch)?, self.position.batch) {
             let end = self.train_step(&batch?)?;
@@ -68,7 +77,7 @@ impl Trainer<'_> {
             // The step that ends an epoch is saved with the epoch's end.
             let stop = self.asked_to_stop();
             let due = self.position.batch < train.batches_per_epoch() && self.saves(|it| it.due_at_step(end.step));
-            self.save_or_stop(train, due, stop)?;
+            self.save_or_stop(data, due, stop)?;
         }
         let val = val.map(|val| self.evaluate(val)).transpose()?;
         let train_metrics = self.position.totals.metrics();
@@ -85,7 +94,7 @@ impl Trainer<'_> {
         // What is done need not be stopped.
         let stop = !last && self.asked_to_stop();
         let due = self.saves(|it| it.due_at_epoch() || it.due_at_step(step) || last);
-        self.save_or_stop(train, due, stop)
+        self.save_or_stop(data, due, stop)
     }
 
     /// Refuses what makes no run, before its first step.
@@ -109,6 +118,10 @@ impl Trainer<'_> {
         if self.trainable.is_empty() {
             let (argument, expected) = ("patterns", "such that a variable remains to be trained");
             return Err(Error::Value { op: "freeze", argument, expected, value: format!("{:?}", self.frozen) });
+        }
+        // What was frozen since the last fit has no average any more: it stays as it is, and its average would not follow.
+        if let Some(ema) = &mut self.ema {
+            ema.values.retain(|name, _| self.trainable.contains_key(name));
         }
         Ok(())
     }
@@ -134,8 +147,8 @@ impl Trainer<'_> {
     }
 
     /// Writes a checkpoint where one is due, and to go on from where the fit was asked to stop, which it then does.
-    fn save_or_stop(&mut self, train: &Loader, due: bool, stop: bool) -> Result<()> {
-        let checkpoint = if due || stop { self.save(train)? } else { None };
+    fn save_or_stop(&mut self, data: Data<'_>, due: bool, stop: bool) -> Result<()> {
+        let checkpoint = if due || stop { self.save(data)? } else { None };
         if stop { Err(Error::Stopped { step: self.position.step, checkpoint }) } else { Ok(()) }
     }
 

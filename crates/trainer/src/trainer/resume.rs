@@ -2,6 +2,7 @@
 
 use super::Trainer;
 use super::ema::set_all;
+use super::fit::Data;
 use crate::checkpoint::{Checkpoint, Search};
 use crate::data::Loader;
 use crate::optim::describe;
@@ -25,7 +26,7 @@ impl Found {
 
 impl Trainer<'_> {
     /// Takes over the newest whole checkpoint, where one was asked for and is there.
-    pub(super) fn restore(&mut self, train: &Loader) -> Result<Option<Found>> {
+    pub(super) fn restore(&mut self, data: Data<'_>) -> Result<Option<Found>> {
         let Some(checkpoints) = &mut self.checkpoints else {
             return Ok(None);
         };
@@ -39,13 +40,13 @@ impl Trainer<'_> {
         let Some((path, checkpoint)) = newest else {
             return Ok(Some(Found { folder, from: None, skipped }));
         };
-        self.take_over(&path, checkpoint, train)?;
+        self.take_over(&path, checkpoint, data)?;
         Ok(Some(Found { folder, from: Some(path), skipped }))
     }
 
-    fn take_over(&mut self, path: &Path, checkpoint: Checkpoint, train: &Loader) -> Result<()> {
+    fn take_over(&mut self, path: &Path, checkpoint: Checkpoint, data: Data<'_>) -> Result<()> {
         let Checkpoint { configuration, position, parameters, buffers, averages, optimizer } = checkpoint;
-        let differences = differences(&configuration, &self.configuration(train));
+        let differences = differences(&configuration, &self.configuration(data));
         if !differences.is_empty() {
             return Err(Error::ConfigurationChanged { path: path.to_owned(), differences: differences.join("; ") });
         }
@@ -78,12 +79,12 @@ impl Trainer<'_> {
     }
 
     /// Writes a checkpoint of where the run stands, where there are any; its path.
-    pub(super) fn save(&mut self, train: &Loader) -> Result<Option<PathBuf>> {
+    pub(super) fn save(&mut self, data: Data<'_>) -> Result<Option<PathBuf>> {
         let tensors = |vars: &BTreeMap<String, Var>| -> BTreeMap<String, Tensor> {
             vars.iter().map(|(name, var)| (name.clone(), var.as_detached_tensor())).collect()
         };
         let checkpoint = Checkpoint {
-            configuration: self.configuration(train),
+            configuration: self.configuration(data),
             position: self.position.clone(),
             parameters: tensors(&self.vars),
             buffers: tensors(&self.buffers),
@@ -99,7 +100,7 @@ impl Trainer<'_> {
     }
 
     /// What decides the bits of the run, by name, in words.
-    fn configuration(&self, train: &Loader) -> BTreeMap<String, String> {
+    fn configuration(&self, Data { train, val }: Data<'_>) -> BTreeMap<String, String> {
         let or_none = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
         let entries = [
             ("seed", self.seed.to_string()),
@@ -113,7 +114,14 @@ impl Trainer<'_> {
         ];
         let mut configuration: BTreeMap<String, String> =
             entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        configuration.extend(train.configuration().map(|(name, value)| (name.to_owned(), value)));
+        let mut extend = |set: &str, loader: &Loader| {
+            configuration.extend(loader.configuration().map(|(name, value)| (format!("{set} {name}"), value)));
+        };
+        extend("loader", train);
+        // Schedules look at what validation comes to, and the history tells of it.
+        if let Some(val) = val {
+            extend("validation", val);
+        }
         configuration.extend(self.vars.iter().map(|(name, var)| (format!("parameter {name}"), describe(var))));
         configuration.extend(self.buffers.iter().map(|(name, var)| (format!("buffer {name}"), describe(var))));
         configuration

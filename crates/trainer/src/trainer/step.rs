@@ -2,6 +2,7 @@
 
 use super::{Trainer, scalar};
 use crate::data::Batch;
+use crate::metrics::Totals;
 use crate::optim::{clip_scale, gradients};
 use crate::{Error, Rates, Result, StepEnd};
 use candle_core::Tensor;
@@ -12,11 +13,14 @@ use taper_ops::{Mode, hardtanh};
 impl Trainer<'_> {
     /// Forward, loss, gradients and step on one batch, counted into the position.
     pub(super) fn train_step(&mut self, batch: &Batch) -> Result<StepEnd> {
-        let (loss, grads) = self.gradients_of(batch)?;
+        // A step that fails counts for nothing, since another fit takes it again.
+        let mut totals = self.position.totals;
+        let (loss, grads) = self.gradients_of(batch, &mut totals)?;
         let rates = self.step_vars(grads)?;
         if let Some(ema) = &mut self.ema {
             ema.update(&self.trainable, self.position.step)?;
         }
+        self.position.totals = totals;
         self.position.step += 1;
         self.position.batch += 1;
         Ok(StepEnd {
@@ -32,16 +36,16 @@ impl Trainer<'_> {
 
     /// The mean loss of the batch and its gradients, in pieces where that was asked for. The graph and its activations are
     /// gone by the end, before the optimiser writes into what they were computed from.
-    fn gradients_of(&mut self, batch: &Batch) -> Result<(f64, BTreeMap<String, Tensor>)> {
+    fn gradients_of(&mut self, batch: &Batch, totals: &mut Totals) -> Result<(f64, BTreeMap<String, Tensor>)> {
         let samples = batch.indices.len();
         let piece = self.micro_batch.unwrap_or(samples);
         if piece >= samples {
-            return self.gradients_of_piece(batch, 0, samples);
+            return self.gradients_of_piece(batch, 0, samples, totals);
         }
         let (mut mean, mut sums) = (0.0, BTreeMap::<String, Tensor>::new());
         for first in (0..samples).step_by(piece) {
             let count = piece.min(samples - first);
-            let (loss, grads) = self.gradients_of_piece(batch, first, count)?;
+            let (loss, grads) = self.gradients_of_piece(batch, first, count, totals)?;
             mean += loss * (count as f64 / samples as f64);
             for (name, grad) in grads {
                 let sum = sums.remove(&name).map_or_else(|| Ok(grad.clone()), |sum| sum + &grad)?;
@@ -57,6 +61,7 @@ impl Trainer<'_> {
         batch: &Batch,
         first: usize,
         count: usize,
+        totals: &mut Totals,
     ) -> Result<(f64, BTreeMap<String, Tensor>)> {
         let (device, samples) = (self.device(), batch.indices.len());
         let piece = |tensor: &Tensor| match count == samples {
@@ -68,7 +73,7 @@ impl Trainer<'_> {
         let logits = (self.forward)(&inputs, &mode)?;
         let loss = (self.loss)(&logits, &targets)?;
         let value = self.finite("loss", scalar(&loss)?)?;
-        self.position.totals.add(value, &logits, &targets)?;
+        totals.add(value, &logits, &targets)?;
         let loss = if count == samples { loss } else { (loss * (count as f64 / samples as f64))? };
         Ok((value, gradients(&loss, &self.trainable)?))
     }

@@ -1,8 +1,15 @@
 //! Augmentation that mixes the samples of a batch, and their targets with them.
 
+use std::fmt::Debug;
+
 use super::super::Draws;
 use super::image_shape;
 use crate::{Error, Result};
+
+/// More are a mistake.
+const MOST_CLASSES: usize = 1 << 16;
+/// The probabilities that one batch may have, 1 GiB of them.
+const MOST_PROBABILITIES: usize = 1 << 28;
 
 /// The samples of a batch, before they become tensors.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,8 +38,9 @@ pub enum Targets {
 
 /// A change to a whole batch, after each of its samples was transformed.
 ///
-/// All that is random comes from `draws`, a pure function of (seed, epoch, batch).
-pub trait BatchTransform: Send + Sync {
+/// All that is random comes from `draws`, a pure function of (seed, epoch, batch). The `Debug` form is its configuration in
+/// words: a resumed run must have the same.
+pub trait BatchTransform: Debug + Send + Sync {
     /// Changes `samples`, whose number and shape stay.
     ///
     /// # Errors
@@ -69,7 +77,7 @@ impl MixUp {
     /// Mixes targets of `classes` classes; the smaller `alpha` is, the more of a batch is nearly unmixed.
     ///
     /// # Errors
-    /// When `alpha` is not positive, or there is no class.
+    /// When `alpha` is not positive, or `classes` is not between 1 and 65536.
     pub fn new(alpha: f64, classes: usize) -> Result<Self> {
         check("MixUp", alpha, classes)?;
         Ok(Self { alpha, classes })
@@ -88,8 +96,9 @@ impl BatchTransform for MixUp {
 /// Pastes a rectangle of each picture `[C, H, W]` into the next one of the batch, and of the last into the first; so the
 /// loader should shuffle.
 ///
-/// Formula: with λ drawn from Beta(alpha, alpha) for the batch, the rectangle has `√(1 − λ)` of the height and the width
-/// about a uniform middle, clipped to the picture. The targets are mixed by the area that it really covers, and become
+/// Formula: with λ drawn from Beta(alpha, alpha) for the batch and r = ½ √(1 − λ), the rectangle reaches ⌊r · height⌋ rows up
+/// and down and ⌊r · width⌋ columns left and right from a uniform middle, and is clipped to the picture; it is the same for
+/// all pictures of the batch. The targets are mixed by the part of the picture that it really covers, and become
 /// probabilities `[N, classes]`, as those of [`MixUp`] do.
 ///
 /// Source: torchvision's `v2.CutMix`; Yun et al., "CutMix: regularization strategy to train strong classifiers with
@@ -117,7 +126,7 @@ impl CutMix {
     /// Mixes targets of `classes` classes; with `alpha` 1, every area is equally likely.
     ///
     /// # Errors
-    /// When `alpha` is not positive, or there is no class.
+    /// When `alpha` is not positive, or `classes` is not between 1 and 65536.
     pub fn new(alpha: f64, classes: usize) -> Result<Self> {
         check("CutMix", alpha, classes)?;
         Ok(Self { alpha, classes })
@@ -153,8 +162,8 @@ fn check(op: &'static str, alpha: f64, classes: usize) -> Result<()> {
     if !(alpha > 0.0 && alpha.is_finite()) {
         return refuse("alpha", "positive", alpha.to_string());
     }
-    if classes == 0 {
-        return refuse("classes", "at least 1", classes.to_string());
+    if !(1..=MOST_CLASSES).contains(&classes) {
+        return refuse("classes", "1 to 65536", classes.to_string());
     }
     Ok(())
 }
@@ -187,7 +196,17 @@ fn mix_targets(op: &'static str, targets: &mut Targets, classes: usize, lambda: 
 }
 
 fn one_hot(op: &'static str, targets: &[u32], classes: usize) -> Result<Vec<f32>> {
-    let mut values = vec![0.0; targets.len() * classes];
+    let count = targets.len().saturating_mul(classes);
+    if count > MOST_PROBABILITIES {
+        let (expected, samples) = ("such that a batch has at most 2²⁸ probabilities", targets.len());
+        return Err(Error::Value {
+            op,
+            argument: "classes",
+            expected,
+            value: format!("{classes} for {samples} samples"),
+        });
+    }
+    let mut values = vec![0.0; count];
     for (&target, row) in targets.iter().zip(values.chunks_exact_mut(classes)) {
         let value = || format!("{classes} for a target of class {target}");
         let entry = row.get_mut(target as usize);

@@ -18,14 +18,16 @@ pub use mix::{BatchTransform, CutMix, MixUp, Samples, Targets};
 pub use normalize::Normalize;
 pub use resize::Resize;
 
+use std::fmt::Debug;
+
 use super::Draws;
 use crate::{Error, Result};
 
 /// A change to the input of one sample: augmentation, normalisation, a crop.
 ///
 /// All that is random comes from `draws`, so that a sample is changed in the same way by any thread, and in another way
-/// in another epoch.
-pub trait Transform: Send + Sync {
+/// in another epoch. The `Debug` form is its configuration in words: a resumed run must have the same.
+pub trait Transform: Debug + Send + Sync {
     /// The changed input; `shape` is what the data set's [`input_shape`](super::Dataset::input_shape) has become by the
     /// transforms before this one.
     ///
