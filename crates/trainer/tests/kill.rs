@@ -16,7 +16,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use support::{Net, loader};
 use taper_trainer::optim::{AdamW, AdamWConfig};
-use taper_trainer::{Checkpoints, CsvLog, Ema, Trainer};
+use taper_trainer::{Checkpoints, CsvLog, Ema, JsonLines, Trainer};
 
 const FOLDER: &str = "TAPER_TEST_FOLDER";
 const WORKERS: &str = "TAPER_TEST_WORKERS";
@@ -40,6 +40,7 @@ fn child() {
             .epochs(EPOCHS)
             .checkpoints(Checkpoints::new(folder).every_steps(1).keep_last(2))
             .observer(CsvLog::new(folder.join("metrics.csv")))
+            .observer(JsonLines::new(folder.join("log.jsonl")))
             .resume(true)
             .fit(&loader().workers(number(WORKERS)), Some(&loader()))
             .unwrap();
@@ -106,7 +107,7 @@ fn uninterrupted() -> BTreeMap<String, Vec<u8>> {
     let folder = tempfile::tempdir().unwrap();
     let whole = finish(folder.path(), 0, 1);
     let names: Vec<_> = whole.keys().map(String::as_str).collect();
-    assert_eq!(names, ["metrics.csv", "step-00000119.safetensors", "step-00000120.safetensors"]);
+    assert_eq!(names, ["log.jsonl", "metrics.csv", "step-00000119.safetensors", "step-00000120.safetensors"]);
     whole
 }
 

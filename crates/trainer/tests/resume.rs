@@ -18,8 +18,8 @@ use taper_trainer::optim::{
 };
 use taper_trainer::schedule::{OneCycle, ReduceOnPlateau, Warmup};
 use taper_trainer::{
-    Checkpoints, CsvLog, Ema, EpochRecord, Error, FitStart, History, Observer, Result, SkippedCheckpoint, StepEnd,
-    Trainer,
+    Checkpoints, CsvLog, Ema, EpochRecord, Error, FitStart, History, JsonLines, Observer, Result, SkippedCheckpoint,
+    StepEnd, Trainer,
 };
 
 const EPOCHS: usize = 4;
@@ -83,6 +83,7 @@ fn trainer<'a>(net: &'a Net, folder: &Path, kind: Kind) -> Trainer<'a> {
         .epochs(EPOCHS)
         .checkpoints(Checkpoints::new(folder).every_steps(3).keep_last(2))
         .observer(CsvLog::new(folder.join("metrics.csv")))
+        .observer(JsonLines::new(folder.join("log.jsonl")))
         .resume(true);
     match kind {
         Kind::Sgd => {
@@ -146,7 +147,7 @@ fn a_resumed_run_leaves_the_bytes_of_an_uninterrupted_one() {
         let whole = run(folder.path(), dtype, kind, 1, Seen::default()).unwrap();
         assert_eq!(whole.1.epochs.len(), EPOCHS);
         let names: Vec<_> = whole.2.keys().map(String::as_str).collect();
-        assert_eq!(names, ["metrics.csv", "step-00000018.safetensors", "step-00000020.safetensors"]);
+        assert_eq!(names, ["log.jsonl", "metrics.csv", "step-00000018.safetensors", "step-00000020.safetensors"]);
         if matches!(kind, Kind::Adagrad | Kind::Adadelta) {
             assert!(whole.1.epochs[3].lr < 0.05, "the plateau has come: {:?}", whole.1);
         }
@@ -375,6 +376,6 @@ fn a_full_disk_loses_nothing_that_was_there() {
     assert_eq!((path, source.kind()), (&full, std::io::ErrorKind::StorageFull));
     let left = files(folder.path());
     let names: Vec<_> = left.keys().map(String::as_str).collect();
-    assert_eq!(names, ["metrics.csv", "step-00000005.safetensors", "step-00000006.safetensors"]);
+    assert_eq!(names, ["log.jsonl", "metrics.csv", "step-00000005.safetensors", "step-00000006.safetensors"]);
     assert_eq!(run(folder.path(), DType::F32, Kind::AdamW, 1, Seen::default()).unwrap(), whole);
 }

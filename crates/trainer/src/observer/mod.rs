@@ -1,9 +1,11 @@
 //! Observers: what watches a fit and tells of it.
 
 mod csv;
+mod json_lines;
 mod progress;
 
 pub use csv::CsvLog;
+pub use json_lines::JsonLines;
 pub use progress::Progress;
 
 use crate::{EpochRecord, History, Metrics, Result, SkippedCheckpoint};
