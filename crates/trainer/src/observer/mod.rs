@@ -3,10 +3,12 @@
 mod csv;
 mod json_lines;
 mod progress;
+mod tensorboard;
 
 pub use csv::CsvLog;
 pub use json_lines::JsonLines;
 pub use progress::Progress;
+pub use tensorboard::TensorBoard;
 
 use crate::{EpochRecord, History, Metrics, Result, SkippedCheckpoint};
 use std::path::Path;
