@@ -1,7 +1,12 @@
 //! Instruction tiers, chosen once at run time: AVX-512, AVX2 with FMA, NEON, and what every machine has.
 
+use pulp::bytemuck::{cast_slice, cast_slice_mut};
 use pulp::{Scalar128b, Simd, WithSimd};
 use std::any::TypeId;
+use std::slice::from_ref;
+
+/// Elements of the longest vector.
+pub(crate) const LONGEST: usize = 16;
 
 /// A set of vector instructions that this machine has.
 #[derive(Debug, Clone, Copy)]
@@ -86,4 +91,92 @@ pub(crate) fn mul_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S
     } else {
         simd.mul_add_f32s(a, b, c)
     }
+}
+
+/// The first whole vector of `values`.
+#[inline(always)]
+pub(crate) fn load<S: Simd>(values: &[f32]) -> S::f32s {
+    S::as_simd_f32s(&values[..S::F32_LANES]).0[0]
+}
+
+/// The first vector of `values`, with `fill` beyond its end and in other lanes.
+#[inline(always)]
+pub(crate) fn load_lanes<S: Simd>(simd: S, values: &[f32], lanes: S::m32s, fill: S::f32s) -> S::f32s {
+    let vector = match S::as_simd_f32s(values).0.first() {
+        Some(vector) => *vector,
+        None => simd.partial_load_f32s(values),
+    };
+    simd.select_f32s(lanes, vector, fill)
+}
+
+/// Writes as much of `vector` as `out` holds.
+#[inline(always)]
+pub(crate) fn store<S: Simd>(simd: S, out: &mut [f32], vector: S::f32s) {
+    match S::as_mut_simd_f32s(out).0.first_mut() {
+        Some(out) => *out = vector,
+        None => simd.partial_store_f32s(out, vector),
+    }
+}
+
+/// The first `count` lanes, or all.
+#[inline(always)]
+pub(crate) fn lanes<S: Simd>(simd: S, count: usize) -> S::m32s {
+    simd.mask_between_m32s(0, count.min(S::F32_LANES) as u32).mask()
+}
+
+/// Of two vectors on end the elements in even places, and those in odd places.
+#[inline(always)]
+pub(crate) fn deinterleave<S: Simd>(a: S::f32s, b: S::f32s) -> [S::f32s; 2] {
+    let (pair, mut out) = ([a, b], [a, b]);
+    let (from, to) = (cast_slice::<_, f32>(&pair), cast_slice_mut::<_, f32>(&mut out));
+    for i in 0..S::F32_LANES {
+        to[i] = from[2 * i];
+        to[S::F32_LANES + i] = from[2 * i + 1];
+    }
+    out
+}
+
+/// Two vectors on end, the elements of `even` in even places and those of `odd` in odd places.
+#[inline(always)]
+pub(crate) fn interleave<S: Simd>(even: S::f32s, odd: S::f32s) -> [S::f32s; 2] {
+    let (pair, mut out) = ([even, odd], [even, odd]);
+    let (from, to) = (cast_slice::<_, f32>(&pair), cast_slice_mut::<_, f32>(&mut out));
+    for i in 0..S::F32_LANES {
+        to[2 * i] = from[i];
+        to[2 * i + 1] = from[S::F32_LANES + i];
+    }
+    out
+}
+
+/// Writes as many of the numbers, all below 256, as `out` holds.
+#[inline(always)]
+pub(crate) fn store_bytes<S: Simd>(out: &mut [u8], numbers: S::u32s) {
+    let numbers = cast_slice::<_, u32>(from_ref(&numbers));
+    match out.get_mut(..S::U32_LANES) {
+        Some(out) => {
+            for i in 0..S::U32_LANES {
+                out[i] = numbers[i] as u8;
+            }
+        }
+        None => out.iter_mut().zip(numbers).for_each(|(out, number)| *out = *number as u8),
+    }
+}
+
+/// The first bytes, a lane each; `fill` beyond the end of `bytes`.
+#[inline(always)]
+pub(crate) fn load_bytes<S: Simd>(simd: S, bytes: &[u8], fill: u8) -> S::u32s {
+    let mut short = [fill; LONGEST];
+    let bytes = match bytes.get(..S::U32_LANES) {
+        Some(bytes) => bytes,
+        None => {
+            short[..bytes.len()].copy_from_slice(bytes);
+            &short[..S::U32_LANES]
+        }
+    };
+    let mut out = [simd.splat_u32s(0)];
+    let numbers = cast_slice_mut::<_, u32>(&mut out);
+    for i in 0..S::U32_LANES {
+        numbers[i] = bytes[i].into();
+    }
+    out[0]
 }

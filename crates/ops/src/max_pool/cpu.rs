@@ -4,17 +4,21 @@
 //! them: eight times less to write and to read than an index into the plane, and known before the window's place is.
 
 mod indices;
+mod lines;
 mod scalar;
 mod taps;
+mod vectors;
+mod vectors_grad;
 
 #[cfg(test)]
 mod golden_tests;
+#[cfg(test)]
+mod tests;
 
-use crate::parallel;
+use crate::simd::Tier;
 use crate::storage::Element;
 use crate::window::PoolDims;
 pub(super) use indices::{gather_at, scatter_at};
-pub(crate) use taps::scatter;
 pub(super) use taps::{gather, indices};
 
 /// Whether a byte numbers every tap of a window, with a number to spare.
@@ -24,19 +28,32 @@ pub(crate) fn has_byte_taps(dims: &PoolDims) -> bool {
 
 /// The maxima of all windows.
 pub(crate) fn forward<T: Element>(dims: &PoolDims, x: &[T]) -> Vec<T> {
-    let mut y = vec![T::neg_infinity(); dims.planes.output_len];
-    parallel::for_each_item(&mut y, dims.planes.plane_out, dims.work(), |plane, y| {
-        scalar::plane_forward::<T, u8>(dims, &x[plane * dims.planes.plane_in..][..dims.planes.plane_in], y, None);
-    });
-    y
+    match T::as_f32(x) {
+        Some(x) if vectors::serves(dims) => T::from_f32(vectors::forward(Tier::best(), dims, x)),
+        _ => scalar::forward::<T, u8>(dims, x).0,
+    }
 }
 
 /// The maxima of all windows and the number of the tap that holds each, for windows that have [byte taps](has_byte_taps).
 pub(crate) fn forward_with_taps<T: Element>(dims: &PoolDims, x: &[T]) -> (Vec<T>, Vec<u8>) {
-    scalar::forward(dims, x)
+    match T::as_f32(x) {
+        Some(x) if vectors::serves(dims) => {
+            let (y, taps) = vectors::forward_with_taps(Tier::best(), dims, x);
+            (T::from_f32(y), taps)
+        }
+        _ => scalar::forward(dims, x),
+    }
 }
 
 /// The maxima of all windows and their indices within their planes.
 pub(super) fn forward_with_indices<T: Element>(dims: &PoolDims, x: &[T]) -> (Vec<T>, Vec<i64>) {
     scalar::forward(dims, x)
+}
+
+/// Adds `dy` to the elements it came from, which `taps` number.
+pub(crate) fn scatter<T: Element>(dims: &PoolDims, taps: &[u8], dy: &[T]) -> Vec<T> {
+    match T::as_f32(dy) {
+        Some(dy) if vectors_grad::serves(dims) => T::from_f32(vectors_grad::scatter(Tier::best(), dims, taps, dy)),
+        _ => taps::scatter(dims, taps, dy),
+    }
 }

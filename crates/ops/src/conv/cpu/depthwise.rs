@@ -10,7 +10,7 @@ use super::image::Image;
 use super::{batch_slices, sum_slices};
 use crate::conv::spec::ConvDims;
 use crate::parallel;
-use crate::simd::{Tier, mul_add};
+use crate::simd::{Tier, lanes, load, load_lanes, mul_add, store};
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
@@ -286,11 +286,12 @@ fn line_products<S: Simd, const K: usize>(
     width: usize,
     dw: &mut [f32],
 ) {
-    let mut sums = [simd.splat_f32s(0.); K];
+    let zero = simd.splat_f32s(0.);
+    let mut sums = [zero; K];
     for column in (0..width).step_by(S::F32_LANES) {
         let lanes = lanes(simd, width - column);
         for (line, start) in starts.iter().enumerate() {
-            let dy = load_lanes(simd, &dy[line * width + column..], lanes);
+            let dy = load_lanes(simd, &dy[line * width + column..], lanes, zero);
             for (sum, row) in sums.iter_mut().zip(rows) {
                 let x = load_within(simd, &padded[start + row + column..], lanes, column + S::F32_LANES <= width);
                 *sum = mul_add(simd, x, dy, *sum);
@@ -312,7 +313,7 @@ fn square_products<S: Simd>(simd: S, x: &[f32], pitch: usize, dy: &[f32], [heigh
         let whole = column + S::F32_LANES <= width;
         let (mut last, mut before) = (zero, zero);
         for i in 0..height + 2 {
-            let dy = if i < height { load_lanes(simd, &dy[i * width + column..], lanes) } else { zero };
+            let dy = if i < height { load_lanes(simd, &dy[i * width + column..], lanes, zero) } else { zero };
             let x = &x[i * pitch + column..][..S::F32_LANES + 2];
             let mut shifted = [zero; 3];
             for j in 0..3 {
@@ -345,7 +346,7 @@ fn pad<S: Simd>(simd: S, image: &Image, x: &[f32], padded: &mut [f32]) {
         image.copy(x, padded);
         return;
     }
-    let lanes = lanes(simd, (width - 1) % S::F32_LANES + 1);
+    let (lanes, zero) = (lanes(simd, (width - 1) % S::F32_LANES + 1), simd.splat_f32s(0.));
     for i in 0..x.len() / (depth * height * width) {
         for z in 0..depth {
             for y in 0..height {
@@ -356,16 +357,10 @@ fn pad<S: Simd>(simd: S, image: &Image, x: &[f32], padded: &mut [f32]) {
                     store(simd, &mut padded[column..], load::<S>(&x[column..]));
                     column += S::F32_LANES;
                 }
-                store(simd, &mut padded[column..], load_lanes(simd, &x[column..], lanes));
+                store(simd, &mut padded[column..], load_lanes(simd, &x[column..], lanes, zero));
             }
         }
     }
-}
-
-/// The first whole vector of `values`.
-#[inline(always)]
-fn load<S: Simd>(values: &[f32]) -> S::f32s {
-    S::as_simd_f32s(&values[..S::F32_LANES]).0[0]
 }
 
 /// The first whole vector of `values`; unless it is `whole`, with zeros in other lanes than `lanes`.
@@ -373,29 +368,4 @@ fn load<S: Simd>(values: &[f32]) -> S::f32s {
 fn load_within<S: Simd>(simd: S, values: &[f32], lanes: S::m32s, whole: bool) -> S::f32s {
     let vector = load::<S>(values);
     if whole { vector } else { simd.select_f32s(lanes, vector, simd.splat_f32s(0.)) }
-}
-
-/// The first `count` lanes, or all.
-#[inline(always)]
-fn lanes<S: Simd>(simd: S, count: usize) -> S::m32s {
-    simd.mask_between_m32s(0, count.min(S::F32_LANES) as u32).mask()
-}
-
-/// The first vector of `values`, with zeros beyond its end and in other lanes.
-#[inline(always)]
-fn load_lanes<S: Simd>(simd: S, values: &[f32], lanes: S::m32s) -> S::f32s {
-    let vector = match S::as_simd_f32s(values).0.first() {
-        Some(vector) => *vector,
-        None => simd.partial_load_f32s(values),
-    };
-    simd.select_f32s(lanes, vector, simd.splat_f32s(0.))
-}
-
-/// Writes as much of `vector` as `out` holds.
-#[inline(always)]
-fn store<S: Simd>(simd: S, out: &mut [f32], vector: S::f32s) {
-    match S::as_mut_simd_f32s(out).0.first_mut() {
-        Some(out) => *out = vector,
-        None => simd.partial_store_f32s(out, vector),
-    }
 }

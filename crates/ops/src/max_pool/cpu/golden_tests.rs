@@ -4,8 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use super::scalar::{Place, rows_forward};
-use super::{indices, scatter, scatter_at};
+use super::{indices, scatter_at, taps, vectors, vectors_grad};
 use crate::golden::{self, Case};
+use crate::simd::Tier;
 use crate::window::{PoolDims, WindowSpec};
 
 #[test]
@@ -16,6 +17,9 @@ fn every_algorithm_gives_the_reference_vectors() {
     assert_eq!(all.len(), 144);
     for (dims, case) in &all {
         hold(dims, case, false);
+    }
+    for tier in Tier::all() {
+        assert_eq!(all.iter().filter(|(dims, case)| hold_vectors(tier, dims, case)).count(), 74);
     }
     let in_blocks =
         |(dims, _): &&(PoolDims, Case)| dims.width().side_by_side() && [2, 3].contains(&dims.width().stride);
@@ -44,7 +48,7 @@ fn cases<const D: usize>(op: &'static str) -> Vec<(PoolDims, Case)> {
 /// The maxima and taps of one way to find them, and what follows from the taps.
 fn hold(dims: &PoolDims, case: &Case, blocks: bool) {
     let (y, taps) = planes::<u8>(dims, case, blocks);
-    let dx = scatter(dims, &taps, &case.values::<f64>("cotangent"));
+    let dx = taps::scatter(dims, &taps, &case.values::<f64>("cotangent"));
     let what = format!("in blocks: {blocks}");
     case.hold(&what, "output", &y, 0.);
     case.hold(&what, "indices", &indices(dims, &taps), 0.);
@@ -61,7 +65,23 @@ fn planes<P: Place>(dims: &PoolDims, case: &Case, blocks: bool) -> (Vec<f64>, Ve
     let (mut y, mut places) = (vec![f64::NEG_INFINITY; planes.output_len], vec![P::default(); planes.output_len]);
     let rows = y.chunks_exact_mut(planes.plane_out).zip(places.chunks_exact_mut(planes.plane_out));
     for (x, (y, places)) in case.values::<f64>("input").chunks_exact(planes.plane_in).zip(rows) {
-        rows_forward::<f64, P>(dims, blocks, x, y, Some(places));
+        rows_forward::<f64, P>(dims, blocks, x, y, places);
     }
     (y, places)
+}
+
+/// The same in vectors; false where they do not compute the gradient.
+fn hold_vectors(tier: Tier, dims: &PoolDims, case: &Case) -> bool {
+    let x = case.values::<f32>("input");
+    let what = format!("{tier:?}");
+    let (y, taps) = vectors::forward_with_taps(tier, dims, &x);
+    case.hold(&what, "output", &y, 1e-6);
+    case.hold(&what, "output", &vectors::forward(tier, dims, &x), 1e-6);
+    case.hold(&what, "indices", &indices(dims, &taps), 0.);
+    let serves = vectors_grad::serves(dims);
+    if serves {
+        let dx = vectors_grad::scatter(tier, dims, &taps, &case.values::<f32>("cotangent"));
+        case.hold(&what, "grad_input", &dx, 1e-6);
+    }
+    serves
 }

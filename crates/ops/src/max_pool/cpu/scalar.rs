@@ -45,16 +45,14 @@ pub(super) fn forward<T: Element, P: Place>(dims: &PoolDims, x: &[T]) -> (Vec<T>
     let mut y = vec![T::neg_infinity(); dims.planes.output_len];
     let mut places = vec![P::default(); dims.planes.output_len];
     parallel::for_each_pair(&mut y, &mut places, dims.planes.plane_out, dims.work(), |plane, y, places| {
-        plane_forward(dims, &x[plane * dims.planes.plane_in..][..dims.planes.plane_in], y, Some(places));
+        let x = &x[plane * dims.planes.plane_in..][..dims.planes.plane_in];
+        rows_forward(dims, dims.width().side_by_side(), x, y, places);
     });
     (y, places)
 }
 
-/// The maxima of one plane and, where they are wanted, their places; `y` is −∞ before.
-pub(super) fn plane_forward<T: Element, P: Place>(dims: &PoolDims, x: &[T], y: &mut [T], places: Option<&mut [P]>) {
-    rows_forward(dims, dims.width().side_by_side(), x, y, places);
-}
-
+/// The maxima of one plane, −∞ before, and their places.
+///
 /// A row of windows takes its elements tap by tap, or block by block where `blocks` says that they lie side by side, so
 /// every window sees its own in row-major order.
 pub(super) fn rows_forward<T: Element, P: Place>(
@@ -62,7 +60,7 @@ pub(super) fn rows_forward<T: Element, P: Place>(
     blocks: bool,
     x: &[T],
     y: &mut [T],
-    mut places: Option<&mut [P]>,
+    places: &mut [P],
 ) {
     let width = dims.width();
     let blocks = blocks.then_some(width.stride);
@@ -82,11 +80,8 @@ pub(super) fn rows_forward<T: Element, P: Place>(
                 _ => update_row(width, &x[start..], tap, start, y, &mut found),
             }
         }
-        if let Some(places) = &mut places {
-            let places = &mut places[i * width.output..];
-            for (column, (place, found)) in places.iter_mut().zip(&found).enumerate() {
-                *place = found.in_column(column * width.stride);
-            }
+        for (column, (place, found)) in places[i * width.output..].iter_mut().zip(&found).enumerate() {
+            *place = found.in_column(column * width.stride);
         }
     }
 }

@@ -1,0 +1,390 @@
+//! Maximum pooling in float32, in vectors along the lines of the output.
+//!
+//! The maximum of a window is that of its lines' maxima, and "the first of equal elements, the last NaN" holds for lines of
+//! a window as it does for elements of a line.
+
+use super::has_byte_taps;
+use super::lines::{Band, Part, Parts, bands, by_output};
+use crate::parallel;
+use crate::simd::{LONGEST, Tier, deinterleave, lanes, load, load_lanes, store, store_bytes};
+use crate::window::{Axis, PoolDims};
+use pulp::{Simd, WithSimd};
+
+/// Elements of the lines of a band, which should stay in the first-level cache.
+const BAND: usize = 1 << 12;
+
+/// Work, in elements of windows, of planes that share scratch memory and a call.
+const SHARE: usize = 1 << 15;
+
+/// Strides up to which a copied line is no larger than a few lines.
+const STRIDES: usize = 4;
+
+/// Whether [`forward`] computes this geometry.
+pub(super) fn serves(dims: &PoolDims) -> bool {
+    has_byte_taps(dims) && dims.width().stride <= STRIDES && !dims.planes.is_empty()
+}
+
+/// The maxima of all windows.
+pub(super) fn forward(tier: Tier, dims: &PoolDims, x: &[f32]) -> Vec<f32> {
+    let plan = Plan::new(dims);
+    let mut y = vec![0.; dims.planes.output_len];
+    let planes = planes_a_task(dims);
+    parallel::for_each_item(&mut y, planes * plan.plane_out, planes * dims.work(), |task, y| {
+        let x = &x[task * planes * plan.plane_in..];
+        tier.run(Maxima::<false> { plan: &plan, x, out: Out { y, taps: &mut [] } });
+    });
+    y
+}
+
+/// The maxima of all windows and the taps that hold them.
+pub(super) fn forward_with_taps(tier: Tier, dims: &PoolDims, x: &[f32]) -> (Vec<f32>, Vec<u8>) {
+    let plan = Plan::new(dims);
+    let (mut y, mut taps) = (vec![0.; dims.planes.output_len], vec![0; dims.planes.output_len]);
+    let planes = planes_a_task(dims);
+    parallel::for_each_pair(&mut y, &mut taps, planes * plan.plane_out, planes * dims.work(), |task, y, taps| {
+        let x = &x[task * planes * plan.plane_in..];
+        tier.run(Maxima::<true> { plan: &plan, x, out: Out { y, taps } });
+    });
+    (y, taps)
+}
+
+/// What is the same for every plane.
+struct Plan<'a> {
+    plane_in: usize,
+    plane_out: usize,
+    width: &'a Axis,
+    parts: Parts,
+    /// None where windows of two columns lie side by side, whose lines need no copies.
+    bands: Option<Bands>,
+}
+
+/// How lines are copied: padded, each residue of the columns modulo the stride on its own, so that each tap of a line of
+/// windows is a run of neighbours.
+struct Bands {
+    bands: Vec<Band>,
+    /// Columns of the padding on the left.
+    padding: usize,
+    /// Elements of a residue's run.
+    pitch: usize,
+    /// Elements of a line of maxima.
+    out_pitch: usize,
+    /// Where the run of each tap starts in a line.
+    taps: Vec<usize>,
+    /// The first tap of each window that does not lie in the padding.
+    first: Vec<u32>,
+    /// The most lines that a band has.
+    lines: usize,
+}
+
+impl<'a> Plan<'a> {
+    fn new(dims: &'a PoolDims) -> Self {
+        let (width, parts) = (dims.width(), by_output(dims));
+        let (plane_in, plane_out) = (dims.planes.plane_in, dims.planes.plane_out);
+        let (parts, bands) = if pairs(width) {
+            (parts, None)
+        } else {
+            let (bands, parts) = Bands::new(width, parts);
+            (parts, Some(bands))
+        };
+        Self { plane_in, plane_out, width, parts, bands }
+    }
+}
+
+/// Planes that share scratch memory and a call.
+pub(super) fn planes_a_task(dims: &PoolDims) -> usize {
+    (SHARE / dims.work().max(1)).max(1)
+}
+
+/// Whether the windows of a line are its columns two by two.
+pub(super) fn pairs(width: &Axis) -> bool {
+    width.stride == 2 && width.kernel == 2 && width.side_by_side()
+}
+
+impl Bands {
+    fn new(width: &Axis, parts: Parts) -> (Self, Parts) {
+        let stride = width.stride;
+        let padding = width.spans.first().map_or(0, |span| width.origin(span).wrapping_neg());
+        let out_pitch = width.output.next_multiple_of(LONGEST);
+        let run = |tap: usize| [tap * width.dilation % stride, tap * width.dilation / stride];
+        let reach = run(width.kernel - 1)[1] + 1 + out_pitch;
+        let copied = padding.div_ceil(stride) + width.input.div_ceil(stride).next_multiple_of(LONGEST);
+        let pitch = reach.max(copied);
+        let taps = (0..width.kernel).map(run).map(|[residue, at]| residue * pitch + at).collect();
+        let mut first: Vec<u32> = width.spans.iter().map(|span| span.tap as u32).collect();
+        first.resize(out_pitch, 0);
+        let (parts, bands) = bands(parts, BAND / (stride * pitch + 2 * out_pitch));
+        let lines = bands.iter().map(|band| band.inputs.len()).max().unwrap_or(0);
+        (Self { bands, padding, pitch, out_pitch, taps, first, lines }, parts)
+    }
+}
+
+/// The maxima of consecutive planes and, where they are wanted, their taps.
+struct Maxima<'a, const TAPS: bool> {
+    plan: &'a Plan<'a>,
+    x: &'a [f32],
+    out: Out<'a>,
+}
+
+/// Where the maxima are written, and their taps.
+struct Out<'a> {
+    y: &'a mut [f32],
+    taps: &'a mut [u8],
+}
+
+impl<const TAPS: bool> WithSimd for Maxima<'_, TAPS> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { plan, x, mut out } = self;
+        let mut scratch = plan.bands.as_ref().map(|bands| Scratch::new(plan.width, bands));
+        for plane in 0..out.y.len() / plan.plane_out {
+            let (x, first) = (&x[plane * plan.plane_in..], plane * plan.plane_out);
+            match (&plan.bands, &mut scratch) {
+                (Some(bands), Some(scratch)) => {
+                    for band in &bands.bands {
+                        band_maxima::<S, TAPS>(simd, plan, bands, band, x, scratch, out.from::<TAPS>(first));
+                    }
+                }
+                _ => pair_plane::<S, TAPS>(simd, plan, x, out.from::<TAPS>(first)),
+            }
+        }
+    }
+}
+
+impl Out<'_> {
+    #[inline(always)]
+    fn from<const TAPS: bool>(&mut self, first: usize) -> Out<'_> {
+        Out { y: &mut self.y[first..], taps: if TAPS { &mut self.taps[first..] } else { &mut [] } }
+    }
+
+    /// Writes as many maxima and taps as there is room for.
+    #[inline(always)]
+    fn put<S: Simd, const TAPS: bool>(&mut self, simd: S, at: usize, largest: Largest<S>) {
+        store(simd, &mut self.y[at..], largest.max);
+        if TAPS {
+            store_bytes::<S>(&mut self.taps[at..], largest.tap);
+        }
+    }
+}
+
+/// A maximum and its tap, a lane each.
+struct Largest<S: Simd> {
+    max: S::f32s,
+    tap: S::u32s,
+}
+
+impl<S: Simd> Clone for Largest<S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S: Simd> Copy for Largest<S> {}
+
+impl<S: Simd> Largest<S> {
+    /// With what comes behind it: the first of equal elements stays, the last NaN wins. Whether there is any NaN at all,
+    /// `NAN` says.
+    #[inline(always)]
+    fn and<const TAPS: bool, const NAN: bool>(self, simd: S, next: Self) -> Self {
+        let mut wins = simd.less_than_f32s(self.max, next.max);
+        if NAN {
+            wins = simd.or_m32s(wins, simd.not_m32s(simd.equal_f32s(next.max, next.max)));
+        }
+        let max = simd.select_f32s(wins, next.max, self.max);
+        let tap = if TAPS { simd.select_u32s(wins, next.tap, self.tap) } else { self.tap };
+        Self { max, tap }
+    }
+}
+
+/// One plane of windows whose lines are pairs of columns. A vector may run on over the end of its line: what it writes there
+/// is written again.
+#[inline(always)]
+fn pair_plane<S: Simd, const TAPS: bool>(simd: S, plan: &Plan<'_>, x: &[f32], mut out: Out<'_>) {
+    let width = plan.width.output;
+    for line in 0..plan.parts.len() {
+        let parts = plan.parts.of(line);
+        for column in (0..width).step_by(S::F32_LANES) {
+            let mut all = pair_maxima::<S, TAPS>(simd, parts[0], x, column);
+            for part in &parts[1..] {
+                all = all.and::<TAPS, true>(simd, pair_maxima::<S, TAPS>(simd, *part, x, column));
+            }
+            out.put::<S, TAPS>(simd, line * width + column, all);
+        }
+    }
+}
+
+/// The larger of each two columns, from window `column` on.
+#[inline(always)]
+fn pair_maxima<S: Simd, const TAPS: bool>(simd: S, part: Part, x: &[f32], column: usize) -> Largest<S> {
+    let x = &x[part.line + 2 * column..];
+    let (a, b) = match S::as_simd_f32s(x).0 {
+        [a, b, ..] => (*a, *b),
+        [a] => (*a, simd.partial_load_f32s(&x[S::F32_LANES..])),
+        [] => (simd.partial_load_f32s(x), simd.splat_f32s(0.)),
+    };
+    let [even, odd] = deinterleave::<S>(a, b);
+    let first = Largest { max: even, tap: simd.splat_u32s(part.tap) };
+    first.and::<TAPS, true>(simd, Largest { max: odd, tap: simd.splat_u32s(part.tap + 1) })
+}
+
+/// The copies of a band's lines, and their maxima.
+struct Scratch {
+    lines: Vec<f32>,
+    maxima: Vec<f32>,
+    taps: Vec<u32>,
+}
+
+impl Scratch {
+    fn new(width: &Axis, bands: &Bands) -> Self {
+        Self {
+            lines: vec![f32::NEG_INFINITY; bands.lines * width.stride * bands.pitch],
+            maxima: vec![0.; bands.lines * bands.out_pitch],
+            taps: vec![0; bands.lines * bands.out_pitch],
+        }
+    }
+}
+
+#[inline(always)]
+fn band_maxima<S: Simd, const TAPS: bool>(
+    simd: S,
+    plan: &Plan<'_>,
+    bands: &Bands,
+    band: &Band,
+    x: &[f32],
+    scratch: &mut Scratch,
+    out: Out<'_>,
+) {
+    let mut nan = lanes(simd, 0);
+    let line = plan.width.stride * bands.pitch;
+    for (&start, copy) in band.inputs.iter().zip(scratch.lines.chunks_exact_mut(line)) {
+        let found = copy_line(simd, plan.width, bands, &x[start..], copy);
+        nan = simd.or_m32s(nan, found);
+    }
+    if simd.first_true_m32s(nan) < S::F32_LANES {
+        across::<S, TAPS, true>(simd, plan.width, bands, band, scratch);
+        down::<S, TAPS, true>(simd, plan, bands, band, scratch, out);
+    } else {
+        across::<S, TAPS, false>(simd, plan.width, bands, band, scratch);
+        down::<S, TAPS, false>(simd, plan, bands, band, scratch, out);
+    }
+}
+
+/// Copies a line that starts with `x`; gives the lanes that met a NaN.
+#[inline(always)]
+fn copy_line<S: Simd>(simd: S, width: &Axis, bands: &Bands, x: &[f32], copy: &mut [f32]) -> S::m32s {
+    let (stride, padding, pitch) = (width.stride, bands.padding, bands.pitch);
+    let fill = simd.splat_f32s(f32::NEG_INFINITY);
+    let mut nan = lanes(simd, 0);
+    match stride {
+        1 => {
+            for column in (0..width.input).step_by(S::F32_LANES) {
+                let values = load_lanes(simd, &x[column..], lanes(simd, width.input - column), fill);
+                store(simd, &mut copy[padding + column..], values);
+                nan = simd.or_m32s(nan, simd.not_m32s(simd.equal_f32s(values, values)));
+            }
+        }
+        2 => {
+            let even = padding % 2 * pitch + padding / 2;
+            let odd = (padding + 1) % 2 * pitch + padding.div_ceil(2);
+            for column in (0..width.input).step_by(2 * S::F32_LANES) {
+                let a = load_lanes(simd, &x[column..], lanes(simd, width.input - column), fill);
+                let behind = (column + S::F32_LANES).min(width.input);
+                let b = load_lanes(simd, &x[behind..], lanes(simd, width.input - behind), fill);
+                let [a, b] = deinterleave::<S>(a, b);
+                store(simd, &mut copy[even + column / 2..], a);
+                store(simd, &mut copy[odd + column / 2..], b);
+                let numbers = simd.and_m32s(simd.equal_f32s(a, a), simd.equal_f32s(b, b));
+                nan = simd.or_m32s(nan, simd.not_m32s(numbers));
+            }
+        }
+        _ => {
+            let mut found = false;
+            for residue in 0..stride {
+                let first = (residue + stride - padding % stride) % stride;
+                let to = &mut copy[residue * pitch + (first + padding) / stride..];
+                let columns = x[..width.input].iter().skip(first).step_by(stride);
+                for (to, &x) in to.iter_mut().zip(columns) {
+                    *to = x;
+                    found |= x.is_nan();
+                }
+            }
+            if found {
+                nan = simd.not_m32s(nan);
+            }
+        }
+    }
+    nan
+}
+
+/// The maxima of a band's lines.
+#[inline(always)]
+fn across<S: Simd, const TAPS: bool, const NAN: bool>(
+    simd: S,
+    width: &Axis,
+    bands: &Bands,
+    band: &Band,
+    scratch: &mut Scratch,
+) {
+    let (line, out_pitch) = (width.stride * bands.pitch, bands.out_pitch);
+    for i in 0..band.inputs.len() {
+        let x = &scratch.lines[i * line..][..line];
+        let (maxima, taps) = (&mut scratch.maxima[i * out_pitch..], &mut scratch.taps[i * out_pitch..]);
+        for column in (0..width.output).step_by(S::F32_LANES) {
+            let mut all = Largest::<S> {
+                max: load::<S>(&x[bands.taps[0] + column..]),
+                tap: S::as_simd_u32s(&bands.first[column..][..S::U32_LANES]).0[0],
+            };
+            for (tap, start) in bands.taps.iter().enumerate().skip(1) {
+                let next = Largest { max: load::<S>(&x[start + column..]), tap: simd.splat_u32s(tap as u32) };
+                all = all.and::<TAPS, NAN>(simd, next);
+            }
+            store(simd, &mut maxima[column..], all.max);
+            if TAPS {
+                S::as_mut_simd_u32s(&mut taps[column..][..S::U32_LANES]).0[0] = all.tap;
+            }
+        }
+    }
+}
+
+/// The maxima of a band's windows from those of its lines.
+#[inline(always)]
+fn down<S: Simd, const TAPS: bool, const NAN: bool>(
+    simd: S,
+    plan: &Plan<'_>,
+    bands: &Bands,
+    band: &Band,
+    scratch: &Scratch,
+    mut out: Out<'_>,
+) {
+    let width = plan.width.output;
+    for line in band.outputs.clone() {
+        let parts = plan.parts.of(line);
+        for column in (0..width).step_by(S::F32_LANES) {
+            let mut all = of_line::<S, TAPS>(simd, bands, scratch, parts[0], column);
+            for part in &parts[1..] {
+                all = all.and::<TAPS, NAN>(simd, of_line::<S, TAPS>(simd, bands, scratch, *part, column));
+            }
+            out.put::<S, TAPS>(simd, line * width + column, all);
+        }
+    }
+}
+
+#[inline(always)]
+fn of_line<S: Simd, const TAPS: bool>(
+    simd: S,
+    bands: &Bands,
+    scratch: &Scratch,
+    part: Part,
+    column: usize,
+) -> Largest<S> {
+    let at = part.line * bands.out_pitch + column;
+    let max = load::<S>(&scratch.maxima[at..]);
+    let first = simd.splat_u32s(part.tap);
+    if TAPS {
+        let tap = S::as_simd_u32s(&scratch.taps[at..][..S::U32_LANES]).0[0];
+        Largest { max, tap: simd.add_u32s(tap, first) }
+    } else {
+        Largest { max, tap: first }
+    }
+}

@@ -1,0 +1,214 @@
+//! The gradient of maximum pooling in float32, in vectors along the lines of the input: each element gathers from the
+//! windows that hold it, in their order, so that it is written once.
+
+use super::lines::{Part, Parts, by_input};
+use super::vectors::{pairs, planes_a_task};
+use crate::parallel;
+use crate::simd::{LONGEST, Tier, interleave, lanes, load, load_bytes, load_lanes, store};
+use crate::window::{Axis, PoolDims};
+use pulp::{Simd, WithSimd};
+
+/// No tap has this number.
+const NONE: u8 = u8::MAX;
+
+/// Whether [`scatter`] computes this geometry, whose windows have byte taps.
+pub(super) fn serves(dims: &PoolDims) -> bool {
+    dims.width().stride <= 2 && !dims.planes.is_empty()
+}
+
+/// Adds `dy` to the elements it came from.
+pub(super) fn scatter(tier: Tier, dims: &PoolDims, taps: &[u8], dy: &[f32]) -> Vec<f32> {
+    let (plane_in, plane_out) = (dims.planes.plane_in, dims.planes.plane_out);
+    let plan = Plan::new(dims);
+    let mut dx = vec![0.; dims.planes.input.iter().product()];
+    let planes = planes_a_task(dims);
+    parallel::for_each_item(&mut dx, planes * plane_in, planes * dims.work(), |task, dx| {
+        let outputs = task * planes * plane_out..(task * planes + dx.len() / plane_in) * plane_out;
+        tier.run(Scatter { plan: &plan, taps: &taps[outputs.clone()], dy: &dy[outputs], dx });
+    });
+    dx
+}
+
+/// What is the same for every plane.
+struct Plan<'a> {
+    plane_in: usize,
+    plane_out: usize,
+    width: &'a Axis,
+    parts: Parts,
+    /// None where windows of two columns lie side by side, whose lines need no copies.
+    copies: Option<Copies>,
+}
+
+/// Padded copies of the lines of the output.
+struct Copies {
+    /// Columns before the first.
+    before: usize,
+    pitch: usize,
+    /// For each residue of the columns modulo the stride the taps that reach it, with where the windows begin in a copy for
+    /// the first such column, in the order of the windows.
+    reaches: Vec<Vec<Reach>>,
+}
+
+struct Reach {
+    tap: u32,
+    start: usize,
+}
+
+impl<'a> Plan<'a> {
+    fn new(dims: &'a PoolDims) -> Self {
+        let (width, parts) = (dims.width(), by_input(dims));
+        let copies = (!pairs(width)).then(|| Copies::new(width));
+        Self { plane_in: dims.planes.plane_in, plane_out: dims.planes.plane_out, width, parts, copies }
+    }
+}
+
+impl Copies {
+    fn new(width: &Axis) -> Self {
+        let stride = width.stride as isize;
+        let padding = width.spans.first().map_or(0, |span| width.origin(span).wrapping_neg()) as isize;
+        // Column `stride · j + residue` lies under tap `t` of window `j + shift`.
+        let shifts = |residue: isize| {
+            let shift = move |tap: &usize| {
+                let apart = residue + padding - (tap * width.dilation) as isize;
+                (apart % stride == 0).then_some((*tap, apart / stride))
+            };
+            (0..width.kernel).rev().filter_map(move |tap| shift(&tap))
+        };
+        let all = || (0..stride).flat_map(shifts).map(|(_, shift)| shift);
+        let before = all().map(|shift| -shift).max().unwrap_or(0).max(0);
+        let behind = all().max().unwrap_or(0).max(0) as usize;
+        let columns = width.input.div_ceil(width.stride).max(width.output).next_multiple_of(LONGEST);
+        let reaches = (0..stride)
+            .map(|residue| {
+                let reach = |(tap, shift): (usize, isize)| Reach { tap: tap as u32, start: (before + shift) as usize };
+                shifts(residue).map(reach).collect()
+            })
+            .collect();
+        Self { before: before as usize, pitch: before as usize + columns + behind, reaches }
+    }
+}
+
+/// The gradients of consecutive planes.
+struct Scatter<'a> {
+    plan: &'a Plan<'a>,
+    taps: &'a [u8],
+    dy: &'a [f32],
+    dx: &'a mut [f32],
+}
+
+impl WithSimd for Scatter<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { plan, taps, dy, dx } = self;
+        let lines = plan.plane_out / plan.width.output;
+        let pitch = plan.copies.as_ref().map_or(0, |copies| copies.pitch);
+        let mut copied = (vec![NONE; lines * pitch], vec![0.; lines * pitch]);
+        for plane in 0..dx.len() / plan.plane_in {
+            let (taps, dy) = (&taps[plane * plan.plane_out..], &dy[plane * plan.plane_out..]);
+            let dx = &mut dx[plane * plan.plane_in..];
+            match &plan.copies {
+                None => pair_plane(simd, plan, taps, dy, dx),
+                Some(copies) => {
+                    copy(simd, plan, copies, taps, dy, &mut copied);
+                    plane_grad(simd, plan, copies, &copied, dx);
+                }
+            }
+        }
+    }
+}
+
+/// One plane of windows whose lines are pairs of columns. A vector may run on over the end of its line: what it writes there
+/// is written again.
+#[inline(always)]
+fn pair_plane<S: Simd>(simd: S, plan: &Plan<'_>, taps: &[u8], dy: &[f32], dx: &mut [f32]) {
+    let (zero, width) = (simd.splat_f32s(0.), plan.width);
+    for line in 0..plan.parts.len() {
+        for column in (0..width.input).step_by(2 * S::F32_LANES) {
+            let window = (column / 2).min(width.output);
+            let lanes = lanes(simd, width.output - window);
+            let mut sums = [zero; 2];
+            for part in plan.parts.of(line) {
+                let at = part.line * width.output + window;
+                let (tap, dy) = (load_bytes(simd, &taps[at..], 0), load_lanes(simd, &dy[at..], lanes, zero));
+                sums[0] = add_where(simd, sums[0], tap, part.tap, dy);
+                sums[1] = add_where(simd, sums[1], tap, part.tap + 1, dy);
+            }
+            store_pairs(simd, &mut dx[line * width.input + column..], sums);
+        }
+    }
+}
+
+/// `sum + dy` in the lanes whose tap is `number`.
+#[inline(always)]
+fn add_where<S: Simd>(simd: S, sum: S::f32s, tap: S::u32s, number: u32, dy: S::f32s) -> S::f32s {
+    let holds = simd.equal_u32s(tap, simd.splat_u32s(number));
+    simd.add_f32s(sum, simd.select_f32s(holds, dy, simd.splat_f32s(0.)))
+}
+
+#[inline(always)]
+fn store_pairs<S: Simd>(simd: S, dx: &mut [f32], [even, odd]: [S::f32s; 2]) {
+    let [a, b] = interleave::<S>(even, odd);
+    store(simd, dx, a);
+    let behind = S::F32_LANES.min(dx.len());
+    store(simd, &mut dx[behind..], b);
+}
+
+/// Copies the lines of one plane of the output.
+#[inline(always)]
+fn copy<S: Simd>(simd: S, plan: &Plan<'_>, copies: &Copies, taps: &[u8], dy: &[f32], to: &mut (Vec<u8>, Vec<f32>)) {
+    let (width, zero) = (plan.width.output, simd.splat_f32s(0.));
+    for line in 0..plan.plane_out / width {
+        let (at, first) = (line * width, line * copies.pitch + copies.before);
+        to.0[first..][..width].copy_from_slice(&taps[at..][..width]);
+        for column in (0..width).step_by(S::F32_LANES) {
+            let dy = load_lanes(simd, &dy[at + column..], lanes(simd, width - column), zero);
+            store(simd, &mut to.1[first + column..], dy);
+        }
+    }
+}
+
+/// One plane, from copies of its lines.
+#[inline(always)]
+fn plane_grad<S: Simd>(simd: S, plan: &Plan<'_>, copies: &Copies, (taps, dy): &(Vec<u8>, Vec<f32>), dx: &mut [f32]) {
+    let stride = plan.width.stride;
+    for line in 0..plan.parts.len() {
+        let parts = plan.parts.of(line);
+        for column in (0..plan.width.input).step_by(stride * S::F32_LANES) {
+            let dx = &mut dx[line * plan.width.input + column..];
+            match copies.reaches.as_slice() {
+                [all] => store(simd, dx, gathered(simd, copies, parts, all, taps, dy, column)),
+                [even, odd, ..] => {
+                    let even = gathered(simd, copies, parts, even, taps, dy, column / 2);
+                    let odd = gathered(simd, copies, parts, odd, taps, dy, column / 2);
+                    store_pairs(simd, dx, [even, odd]);
+                }
+                [] => {}
+            }
+        }
+    }
+}
+
+/// The sums of one residue's columns from `column` on.
+#[inline(always)]
+fn gathered<S: Simd>(
+    simd: S,
+    copies: &Copies,
+    parts: &[Part],
+    reaches: &[Reach],
+    taps: &[u8],
+    dy: &[f32],
+    column: usize,
+) -> S::f32s {
+    let mut sum = simd.splat_f32s(0.);
+    for part in parts {
+        let first = part.line * copies.pitch + column;
+        for reach in reaches {
+            let at = first + reach.start;
+            let tap = load_bytes(simd, &taps[at..], NONE);
+            sum = add_where(simd, sum, tap, part.tap + reach.tap, load::<S>(&dy[at..]));
+        }
+    }
+    sum
+}
