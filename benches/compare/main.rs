@@ -5,6 +5,7 @@
 mod cases;
 mod compare;
 mod nets;
+mod scaling;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -30,6 +31,12 @@ enum Command {
         library: Library,
         /// A name that `compare` prints
         case: String,
+    },
+    /// Print what a multiply-add of a 3×3 convolution costs as batch, extent and channels grow
+    Scaling {
+        /// Numbers of threads to compute with
+        #[arg(long, value_delimiter = ',', default_values_t = [1, 2])]
+        threads: Vec<usize>,
     },
 }
 
@@ -65,6 +72,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Compare(args) => compare::compare(&args),
         Command::Time { library, case } => cases::time(library, &case),
+        Command::Scaling { threads } => scaling::scaling(&threads),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

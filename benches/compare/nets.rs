@@ -8,7 +8,7 @@ use taper_layers::{
     AdaptiveAvgPool2d, BatchNorm2d, BatchNormConfig, Conv2d, Conv2dConfig, Flatten, Layer, Linear, MaxPool2d, ReLU,
     Sequential, VarStore,
 };
-use taper_ops::{CrossEntropySpec, Mode, cross_entropy, relu};
+use taper_ops::{CrossEntropySpec, Mode, add_relu, cross_entropy};
 use taper_trainer::Rates;
 use taper_trainer::optim::{AdamW, Optimizer as _, gradients};
 
@@ -100,11 +100,8 @@ fn resnet18(vb: &VarBuilder<'_>) -> Result<Sequential> {
 }
 
 struct Block {
-    conv1: Conv2d,
-    bn1: BatchNorm2d,
-    conv2: Conv2d,
-    bn2: BatchNorm2d,
-    downsample: Option<(Conv2d, BatchNorm2d)>,
+    residual: Sequential,
+    downsample: Option<Sequential>,
 }
 
 impl Block {
@@ -115,27 +112,22 @@ impl Block {
         } else {
             let vb = vb.pp("downsample");
             let project = Conv2d::new(from, to, 1, conv.stride(stride), vb.pp("0"))?;
-            Some((project, BatchNorm2d::new(to, norm, vb.pp("1"))?))
+            Some(Sequential::new().add(project).add(BatchNorm2d::new(to, norm, vb.pp("1"))?))
         };
-        Ok(Self {
-            conv1: Conv2d::new(from, to, 3, conv.stride(stride).padding(1), vb.pp("conv1"))?,
-            bn1: BatchNorm2d::new(to, norm, vb.pp("bn1"))?,
-            conv2: Conv2d::new(to, to, 3, conv.padding(1), vb.pp("conv2"))?,
-            bn2: BatchNorm2d::new(to, norm, vb.pp("bn2"))?,
-            downsample,
-        })
+        let residual = Sequential::new()
+            .add(Conv2d::new(from, to, 3, conv.stride(stride).padding(1), vb.pp("conv1"))?)
+            .add(BatchNorm2d::new(to, norm, vb.pp("bn1"))?)
+            .add(ReLU)
+            .add(Conv2d::new(to, to, 3, conv.padding(1), vb.pp("conv2"))?)
+            .add(BatchNorm2d::new(to, norm, vb.pp("bn2"))?);
+        Ok(Self { residual, downsample })
     }
 }
 
 impl Layer for Block {
     fn forward_in(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
-        let y = relu(&self.bn1.forward_in(&self.conv1.forward(x)?, mode)?)?;
-        let y = self.bn2.forward_in(&self.conv2.forward(&y)?, mode)?;
-        let shortcut = match &self.downsample {
-            Some((project, norm)) => norm.forward_in(&project.forward(x)?, mode)?,
-            None => x.clone(),
-        };
-        Ok(relu(&(y + shortcut)?)?)
+        let shortcut = self.downsample.as_ref().map_or_else(|| Ok(x.clone()), |net| net.forward_in(x, mode))?;
+        Ok(add_relu(&self.residual.forward_in(x, mode)?, &shortcut)?)
     }
 }
 

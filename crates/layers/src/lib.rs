@@ -8,6 +8,7 @@ mod conv;
 mod conv_transpose;
 mod dropout;
 mod error;
+mod fuse;
 mod layer;
 mod linear;
 mod norm;

@@ -70,6 +70,11 @@ pub fn observe<R>(f: impl FnOnce() -> R) -> (R, Vec<LayerCall>) {
     (result, calls)
 }
 
+/// Whether somebody observes the layers of this thread.
+pub(crate) fn is_observed() -> bool {
+    OBSERVATIONS.with_borrow(|observations| !observations.is_empty())
+}
+
 /// Ends the innermost observation, also when what is observed panics.
 struct Observation;
 

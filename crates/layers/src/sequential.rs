@@ -1,14 +1,17 @@
 //! Layers one after another.
 
 use crate::Layer;
-use crate::observe::{Cost, Observed};
+use crate::fuse::{self, AnyLayer};
+use crate::observe::{Cost, Observed, is_observed};
 use candle_core::{Result, Tensor};
 use std::fmt::{Debug, Display, Formatter};
 use taper_ops::Mode;
 
 /// Layers applied one after another.
 ///
-/// It takes this crate's layers, candle's modules, closures and layers of your own, and displays itself as a tree.
+/// It takes this crate's layers, candle's modules, closures and layers of your own, and displays itself as a tree. A
+/// convolution, a [`Linear`](crate::Linear) or, in training, a batch normalisation runs as one with a [`ReLU`](crate::ReLU)
+/// behind it, and with a max pooling behind that: to the bit what they give one after the other.
 ///
 /// ```
 /// use candle_core::{DType, Device, Module, Tensor};
@@ -45,7 +48,7 @@ pub struct Sequential {
 
 struct Entry {
     text: String,
-    layer: Box<dyn Layer + Send + Sync>,
+    layer: Box<dyn AnyLayer>,
 }
 
 impl Sequential {
@@ -81,13 +84,23 @@ impl Sequential {
 
     /// The layers in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &(dyn Layer + Send + Sync)> {
-        self.layers.iter().map(|entry| entry.layer.as_ref())
+        self.layers.iter().map(|entry| &*entry.layer as _)
     }
 }
 
 impl Layer for Sequential {
     fn forward_in(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
-        self.iter().try_fold(x.clone(), |x, layer| layer.forward_in(&x, mode))
+        let layers: Vec<&dyn AnyLayer> = self.layers.iter().map(|entry| &*entry.layer).collect();
+        // Who observes is to see every layer.
+        let fuses = !is_observed();
+        let (mut x, mut at) = (x.clone(), 0);
+        while let Some(layer) = layers.get(at) {
+            let fused = if fuses { fuse::front(&layers[at..], &x, mode) } else { None };
+            let count;
+            (x, count) = fused.unwrap_or_else(|| Ok((layer.forward_in(&x, mode)?, 1)))?;
+            at += count;
+        }
+        Ok(x)
     }
 }
 

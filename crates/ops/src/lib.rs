@@ -42,6 +42,7 @@ mod pixel_shuffle;
 mod planes;
 mod prelu;
 pub mod random;
+mod rectified;
 mod reduction;
 mod simd;
 mod softmax;
@@ -94,6 +95,7 @@ pub use norm::{
 pub use pad::{PadMode, pad1d, pad2d, pad3d};
 pub use pixel_shuffle::{pixel_shuffle, pixel_unshuffle};
 pub use prelu::prelu;
+pub use rectified::{add_relu, batch_norm_relu, conv_relu, linear_relu};
 pub use reduction::Reduction;
 pub use softmax::{log_softmax, softmax};
 pub use unfold::{UnfoldSpec, fold2d, unfold2d};

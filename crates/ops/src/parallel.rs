@@ -2,6 +2,7 @@
 //! on any machine of one instruction tier. Runs on the caller's rayon pool.
 
 use rayon::prelude::*;
+use std::mem::MaybeUninit;
 
 /// Work, in simple operations, below which a fork-join (about 12 µs) costs more than it gains.
 const GRAIN: usize = 1 << 15;
@@ -23,6 +24,84 @@ pub(crate) fn for_each_item<T: Send>(out: &mut [T], item: usize, cost: usize, f:
     } else {
         out.par_chunks_mut(per_task * item).enumerate().for_each(|(task, runs)| run(task * per_task, runs));
     }
+}
+
+/// `len` elements, in runs of `item` elements that hold `value` until `f(index, run)` writes them, in parallel like
+/// [`for_each_item`].
+///
+/// The task that writes a run fills it right before, in its cache: one thread that fills them all beforehand takes as long as
+/// many a kernel.
+pub(crate) fn build<T: Copy + Send + Sync>(
+    len: usize,
+    value: T,
+    item: usize,
+    cost: usize,
+    f: impl Fn(usize, &mut [T]) + Sync,
+) -> Vec<T> {
+    if item == 0 {
+        return vec![value; len];
+    }
+    let mut out = Vec::with_capacity(len);
+    for_each_item(&mut out.spare_capacity_mut()[..len], item, cost, |index, run| f(index, fill(run, value)));
+    // SAFETY: `for_each_item` hands out each of the `len` elements, and `fill` writes all that it is handed.
+    unsafe { out.set_len(len) };
+    out
+}
+
+/// Like [`build`]; gives what `f` returns too, in order.
+pub(crate) fn build_map<T: Copy + Send + Sync, R: Send>(
+    len: usize,
+    value: T,
+    item: usize,
+    cost: usize,
+    f: impl Fn(usize, &mut [T]) -> R + Sync,
+) -> (Vec<T>, Vec<R>) {
+    if item == 0 {
+        return (vec![value; len], vec![]);
+    }
+    let mut out = Vec::with_capacity(len);
+    let runs = out.spare_capacity_mut()[..len].par_chunks_mut(item).with_min_len((GRAIN / cost.max(1)).max(1));
+    let results = runs.enumerate().map(|(index, run)| f(index, fill(run, value))).collect();
+    // SAFETY: the chunks are all `len` elements, each chunk was mapped, and `fill` writes all that it is handed.
+    unsafe { out.set_len(len) };
+    (out, results)
+}
+
+/// Like [`build_map`], where each of `tasks` tasks writes several runs at once: those to whose indices `task_of` gives its
+/// number, in order.
+pub(crate) fn build_by_task<T: Copy + Send + Sync, R: Send>(
+    len: usize,
+    value: T,
+    item: usize,
+    tasks: usize,
+    task_of: impl Fn(usize) -> usize,
+    f: impl Fn(usize, &mut [&mut [T]]) -> R + Sync,
+) -> (Vec<T>, Vec<R>) {
+    if item == 0 {
+        return (vec![value; len], vec![]);
+    }
+    let mut out = Vec::with_capacity(len);
+    let mut of_task: Vec<Vec<&mut [MaybeUninit<T>]>> = Vec::new();
+    of_task.resize_with(tasks, Vec::new);
+    for (index, run) in out.spare_capacity_mut()[..len].chunks_mut(item).enumerate() {
+        of_task[task_of(index)].push(run);
+    }
+    let run = |(task, runs): (usize, Vec<&mut [MaybeUninit<T>]>)| {
+        let mut runs: Vec<&mut [T]> = runs.into_iter().map(|run| fill(run, value)).collect();
+        f(task, &mut runs)
+    };
+    let results = of_task.into_par_iter().enumerate().map(run).collect();
+    // SAFETY: every run of the `len` elements was given to a task, and `fill` writes all that it is handed.
+    unsafe { out.set_len(len) };
+    (out, results)
+}
+
+fn fill<T: Copy>(run: &mut [MaybeUninit<T>], value: T) -> &mut [T] {
+    for element in &mut *run {
+        element.write(value);
+    }
+    // SAFETY: each element was just written, and `MaybeUninit<T>` lies in memory as `T` does.
+    unsafe { &mut *(std::ptr::from_mut(run) as *mut [T]) }
 }
 
 /// Like [`for_each_item`], over runs of `item` elements of two slices of one length.
@@ -50,21 +129,35 @@ pub(crate) fn for_each_pair<A: Send, B: Send>(
     }
 }
 
-/// Like [`for_each_item`]; gives what `f` returns, in order.
-pub(crate) fn map_items<T: Send, R: Send>(
-    out: &mut [T],
-    item: usize,
-    cost: usize,
-    f: impl Fn(usize, &mut [T]) -> R + Sync,
-) -> Vec<R> {
-    if item == 0 || out.is_empty() {
-        return vec![];
-    }
-    let per_task = (GRAIN / cost.max(1)).max(1);
-    out.par_chunks_mut(item).with_min_len(per_task).enumerate().map(|(i, run)| f(i, run)).collect()
-}
-
 /// `f(0), …, f(count − 1)`, computed in parallel, in order.
 pub(crate) fn map<R: Send>(count: usize, f: impl Fn(usize) -> R + Sync + Send) -> Vec<R> {
     (0..count).into_par_iter().map(f).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_hold_the_value_until_they_are_written() {
+        for len in [0, 1, 7, 1000] {
+            for (item, cost) in [(0, 1), (1, 1), (3, GRAIN), (4, 1 << 10), (2000, 1)] {
+                let out = build(len, 5, item, cost, |index, run| run[0] += 10 * index);
+                let expected = |i: usize| 5 + if item > 0 && i.is_multiple_of(item) { 10 * (i / item) } else { 0 };
+                assert_eq!(out, (0..len).map(expected).collect::<Vec<_>>(), "{len} elements in runs of {item}");
+            }
+        }
+    }
+
+    #[test]
+    fn tasks_write_the_runs_they_are_given() {
+        let number = |task: usize, runs: &mut [&mut [usize]]| {
+            runs.iter_mut().enumerate().for_each(|(i, run)| run[0] = 10 * task + i + 1);
+            task
+        };
+        let (out, tasks) = build_by_task(11, 0, 2, 3, |index| index % 3, number);
+        assert_eq!((out, tasks), (vec![1, 0, 11, 0, 21, 0, 2, 0, 12, 0, 22], vec![0, 1, 2]));
+        assert_eq!(build_by_task(3, 7, 0, 1, |_| 0, |_, _| ()), (vec![7; 3], vec![]));
+        assert_eq!(build_map(5, 7, 2, 1, |index, run| run.len() * index), (vec![7; 5], vec![0, 2, 2]));
+    }
 }

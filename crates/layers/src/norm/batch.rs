@@ -2,12 +2,12 @@
 
 use super::BatchNormConfig;
 use super::channels::ChannelNorm;
-use crate::Layer;
 use crate::observe::{Cost, Observed};
+use crate::{Layer, MaxPool};
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 use std::fmt::{Display, Formatter};
-use taper_ops::{Error, Mode, batch_norm, batch_norm_with_statistics};
+use taper_ops::{Error, Mode, batch_norm, batch_norm_relu, batch_norm_with_statistics};
 
 /// Batch normalisation of `[N, C, …]` with `D` axes behind the channels: in training by the batch's own statistics
 /// ([`batch_norm`]), in evaluation by running ones ([`batch_norm_eval`](taper_ops::batch_norm_eval)).
@@ -103,20 +103,29 @@ impl<const D: usize> BatchNorm<D> {
         self.0.running_var()
     }
 
-    fn normalise(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
+    /// In training, with ReLU behind it, and max pooling where there is one.
+    pub(crate) fn train_relu(&self, x: &Tensor, mode: &Mode, pool: Option<&MaxPool<D>>) -> Result<Tensor> {
+        self.check(x)?;
+        let fused = |x: &Tensor, weight: Option<&Tensor>, bias: Option<&Tensor>, eps: f64| {
+            batch_norm_relu(x, weight, bias, eps, pool.map(MaxPool::spec))
+        };
+        self.0.forward(x, mode, |x, weight, bias, eps| Ok(fused(x, weight, bias, eps)?.0), fused)
+    }
+
+    fn check(&self, x: &Tensor) -> Result<()> {
         if x.rank() != D + 2 && (D, x.rank()) != (1, 2) {
             let expected = ["", "2 or 3", "4", "5"][D];
             let (op, shape) = (Self::NAME, x.dims().to_vec());
             return Err(Error::Rank { op, argument: "input", expected, shape }.into());
         }
-        self.0.expect_channels(x, 1)?;
-        self.0.forward(x, mode, batch_norm, batch_norm_with_statistics)
+        Ok(self.0.expect_channels(x, 1)?)
     }
 }
 
 impl<const D: usize> Layer for BatchNorm<D> {
     fn forward_in(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
-        self.report(x, self.normalise(x, mode))
+        let normalised = self.check(x).and_then(|()| self.0.forward(x, mode, batch_norm, batch_norm_with_statistics));
+        self.report(x, normalised)
     }
 }
 

@@ -7,12 +7,6 @@ use candle_nn::{Init, VarBuilder};
 use std::fmt::{Display, Formatter};
 use taper_ops::{ChannelStatistics, Mode, batch_norm_eval};
 
-/// Normalises by the statistics of its input, and by nothing else.
-type Own = fn(&Tensor, Option<&Tensor>, Option<&Tensor>, f64) -> taper_ops::Result<Tensor>;
-/// The same, and gives the statistics.
-type WithStatistics =
-    fn(&Tensor, Option<&Tensor>, Option<&Tensor>, f64) -> taper_ops::Result<(Tensor, ChannelStatistics)>;
-
 #[derive(Debug, Clone)]
 pub(super) struct ChannelNorm {
     pub(super) name: &'static str,
@@ -45,8 +39,20 @@ impl ChannelNorm {
         expect_channels(self.name, x, axis, self.num_features)
     }
 
-    /// Normalises `[N, C, …]`: by the running statistics in evaluation, where there are any, else by its own.
-    pub(super) fn forward(&self, x: &Tensor, mode: &Mode, own: Own, with_statistics: WithStatistics) -> Result<Tensor> {
+    /// Normalises `[N, C, …]`: by the running statistics in evaluation, where there are any, else by its own, as `own` does
+    /// or, where the running ones are to follow them, `with_statistics`.
+    pub(super) fn forward(
+        &self,
+        x: &Tensor,
+        mode: &Mode,
+        own: impl Fn(&Tensor, Option<&Tensor>, Option<&Tensor>, f64) -> taper_ops::Result<Tensor>,
+        with_statistics: impl Fn(
+            &Tensor,
+            Option<&Tensor>,
+            Option<&Tensor>,
+            f64,
+        ) -> taper_ops::Result<(Tensor, ChannelStatistics)>,
+    ) -> Result<Tensor> {
         let (weight, bias) = (self.affine.weight(), self.affine.bias());
         match &self.running {
             None => Ok(own(x, weight, bias, self.eps)?),

@@ -41,6 +41,11 @@ impl<const D: usize> MaxPool<D> {
     pub fn new(kernel_size: impl Into<Axes<D>>) -> Self {
         MaxPoolSpec::new(kernel_size).into()
     }
+
+    /// The geometry.
+    pub fn spec(&self) -> &MaxPoolSpec<D> {
+        &self.spec
+    }
 }
 
 impl<const D: usize> From<MaxPoolSpec<D>> for MaxPool<D> {

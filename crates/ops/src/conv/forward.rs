@@ -5,8 +5,8 @@ use super::same_dtype;
 use super::spec::ConvSpec;
 use crate::Result;
 use crate::error::expect_shape;
-use crate::operator::Apply;
 use crate::pad::pad;
+use crate::rectified::Then;
 use candle_core::Tensor;
 
 /// One-dimensional convolution (cross-correlation, as every deep-learning library defines it).
@@ -46,7 +46,7 @@ use candle_core::Tensor;
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn conv1d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, spec: &ConvSpec<1>) -> Result<Tensor> {
-    conv("conv1d", x, weight, bias, spec)
+    conv("conv1d", x, weight, bias, spec, Then::Nothing)
 }
 
 /// Two-dimensional convolution (cross-correlation, as every deep-learning library defines it).
@@ -93,7 +93,7 @@ pub fn conv1d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, spec: &ConvSpe
 /// [`conv2d_input_grad`]: crate::conv2d_input_grad
 /// [`conv2d_weight_grad`]: crate::conv2d_weight_grad
 pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, spec: &ConvSpec<2>) -> Result<Tensor> {
-    conv("conv2d", x, weight, bias, spec)
+    conv("conv2d", x, weight, bias, spec, Then::Nothing)
 }
 
 /// Three-dimensional convolution (cross-correlation, as every deep-learning library defines it).
@@ -133,30 +133,31 @@ pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, spec: &ConvSpe
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn conv3d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, spec: &ConvSpec<3>) -> Result<Tensor> {
-    conv("conv3d", x, weight, bias, spec)
+    conv("conv3d", x, weight, bias, spec, Then::Nothing)
 }
 
-fn conv<const D: usize>(
+pub(crate) fn conv<const D: usize>(
     op: &'static str,
     x: &Tensor,
     weight: &Tensor,
     bias: Option<&Tensor>,
     spec: &ConvSpec<D>,
+    then: Then<'_, D>,
 ) -> Result<Tensor> {
     if x.rank() == D + 1 {
-        return Ok(conv(op, &x.unsqueeze(0)?, weight, bias, spec)?.squeeze(0)?);
+        return Ok(conv(op, &x.unsqueeze(0)?, weight, bias, spec, then)?.squeeze(0)?);
     }
     let dims = spec.dims(op, x.dims(), weight.dims())?;
     if let Some((sides, unpadded)) = spec.split_padding(op, weight.dims())? {
-        return conv(op, &pad(op, x, sides, spec.padding_mode)?, weight, bias, &unpadded);
+        return conv(op, &pad(op, x, sides, spec.padding_mode)?, weight, bias, &unpadded, then);
     }
     same_dtype(op, x, weight)?;
-    Ok(match bias {
-        None => Conv(dims).apply([x, weight])?,
+    match bias {
+        None => then.apply(Conv(dims), [x, weight]),
         Some(bias) => {
             same_dtype(op, x, bias)?;
             expect_shape(op, "bias", &[dims.c_out], bias)?;
-            Conv(dims).apply([x, weight, bias])?
+            then.apply(Conv(dims), [x, weight, bias])
         }
-    })
+    }
 }

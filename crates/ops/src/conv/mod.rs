@@ -7,6 +7,7 @@ mod grad;
 mod spec;
 mod transpose;
 
+pub(crate) use forward::conv;
 pub use forward::{conv1d, conv2d, conv3d};
 pub use grad::{conv1d_input_grad, conv1d_weight_grad, conv2d_input_grad, conv2d_weight_grad};
 pub use grad::{conv3d_input_grad, conv3d_weight_grad};

@@ -4,7 +4,7 @@
 
 use super::spec::{Loss, Target};
 use crate::Reduction;
-use crate::parallel::for_each_item;
+use crate::parallel::{build, for_each_item};
 use crate::storage::Element;
 use std::ops::Range;
 
@@ -69,15 +69,13 @@ impl<'a, T: Element> Position<'a, T> {
 
 pub(super) fn normalisers<T: Element>(loss: &Loss, x: &[T]) -> Vec<Normaliser> {
     let classes = loss.dims.classes;
-    let mut out = vec![Normaliser::default(); loss.dims.positions()];
-    for_each_item(&mut out, 1, classes * EXP, |index, out| {
+    build(loss.dims.positions(), Normaliser::default(), 1, classes * EXP, |index, out| {
         let position = Position::<T>::new(loss, None, index);
         let logits = || (0..classes).map(|class| x[position.at(class)]);
         let max = logits().fold(T::neg_infinity(), num_traits::Float::max);
         let sum: f64 = logits().map(|x| (x - max).exp().to_f64()).sum();
         out[0] = Normaliser { max: max.to_f64(), log_sum: sum.ln() };
-    });
-    out
+    })
 }
 
 /// The losses of the positions, reduced as the loss says; always added in the order of the positions.
@@ -150,16 +148,14 @@ fn for_each_position<T: Element>(
     f: impl Fn(Position<'_, T>, usize, &mut [T]) + Sync,
 ) -> Vec<T> {
     let (inner, sample) = (loss.dims.inner, loss.dims.classes * loss.dims.inner);
-    let mut out = vec![T::zero(); loss.dims.samples * sample];
-    for_each_item(&mut out, sample, sample * cost, |n, run| {
+    build(loss.dims.samples * sample, T::zero(), sample, sample * cost, |n, run| {
         for index in n * inner..(n + 1) * inner {
             let position = Position::new(loss, target, index);
             if !position.ignored() {
                 f(position, n * sample, run);
             }
         }
-    });
-    out
+    })
 }
 
 fn position_grad<T: Element>(loss: &Loss, dy: &[T], position: usize) -> f64 {

@@ -17,13 +17,11 @@ pub(super) fn kept(blocks: &Blocks) -> usize {
 pub(super) fn apply<T: Element>(DropBlock { blocks, scale }: &DropBlock, x: &[T]) -> Vec<T> {
     let plane = blocks.planes.plane_in;
     let scale = T::from_f64(*scale);
-    let mut y = vec![T::zero(); x.len()];
-    parallel::for_each_item(&mut y, plane, plane.saturating_mul(4), |i, y| {
+    parallel::build(x.len(), T::zero(), plane, plane.saturating_mul(4), |i, y| {
         for ((y, &x), dropped) in y.iter_mut().zip(&x[i * plane..]).zip(dropped(blocks, i)) {
             *y = if dropped { T::zero() } else { x * scale };
         }
-    });
-    y
+    })
 }
 
 /// The elements of one plane that a block covers.

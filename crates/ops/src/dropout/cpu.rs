@@ -1,7 +1,7 @@
 //! Drawing a mask and applying it, in one pass.
 
 use super::spec::Mask;
-use crate::parallel::for_each_item;
+use crate::parallel::build;
 use crate::random::{counter, philox4x32};
 use crate::storage::Element;
 
@@ -16,24 +16,21 @@ const BLOCK: usize = 16;
 /// `x · scale + shift` where kept, the mask's constant elsewhere.
 pub(super) fn apply<T: Element>(mask: &Mask, x: &[T]) -> Vec<T> {
     let dropped = T::from_f64(mask.dropped);
-    let mut y = vec![dropped; x.len()];
     let Some(threshold) = mask.threshold else {
-        return y;
+        return vec![dropped; x.len()];
     };
     if mask.run == 1 {
-        for_each_item(&mut y, RUN, RUN * COST, |i, y| {
+        return build(x.len(), dropped, RUN, RUN * COST, |i, y| {
             let x = &x[i * RUN..][..y.len()];
             run(mask, threshold, mask.first + (i * RUN) as u64, x, y);
         });
-    } else {
-        let (scale, shift) = (T::from_f64(mask.scale), T::from_f64(mask.shift));
-        for_each_item(&mut y, mask.run, mask.run.saturating_add(WORD), |i, y| {
-            if mask.draw.word(mask.first + i as u64) >= threshold {
-                y.iter_mut().zip(&x[i * mask.run..]).for_each(|(y, &x)| *y = x * scale + shift);
-            }
-        });
     }
-    y
+    let (scale, shift) = (T::from_f64(mask.scale), T::from_f64(mask.shift));
+    build(x.len(), dropped, mask.run, mask.run.saturating_add(WORD), |i, y| {
+        if mask.draw.word(mask.first + i as u64) >= threshold {
+            y.iter_mut().zip(&x[i * mask.run..]).for_each(|(y, &x)| *y = x * scale + shift);
+        }
+    })
 }
 
 /// The widest instructions this machine has; integer words, a comparison, a rounded product and a rounded sum are

@@ -32,6 +32,11 @@ impl<F: Unary> Map<F> {
     pub(crate) fn of(f: F, x: &Tensor) -> Result<Tensor> {
         Ok(Self { f, shape: x.shape().clone() }.apply([x])?)
     }
+
+    /// u · f′(x), elementwise.
+    pub(crate) fn slopes(f: F, x: &Tensor, u: &Tensor) -> candle_core::Result<Tensor> {
+        Derivative { f, shape: x.shape().clone(), order: 1 }.apply([x, u])
+    }
 }
 
 impl<F: Unary> Operator<1> for Map<F> {
@@ -53,7 +58,7 @@ impl<F: Unary> Operator<1> for Map<F> {
             1 => x.detach(),
             _ => saved(x)?,
         };
-        Ok([Some(Derivative { f: self.f.clone(), shape: self.shape.clone(), order: 1 }.apply([&x, dy])?)])
+        Ok([Some(Self::slopes(self.f.clone(), &x, dy)?)])
     }
 }
 

@@ -1,7 +1,7 @@
 //! The passes over memory: a function's values, its derivatives times a cotangent, and the sum of its values.
 
 use super::{Binary, By, Unary, times};
-use crate::parallel::for_each_item;
+use crate::parallel::{build, for_each_item};
 use crate::simd::Tier;
 use crate::storage::Element;
 use pulp::{Simd, WithSimd};
@@ -11,9 +11,12 @@ const RUN: usize = 1 << 12;
 
 /// f(x).
 pub(super) fn map<F: Unary, T: Element>(f: &F, x: &[T]) -> Vec<T> {
-    let mut y = vec![T::zero(); x.len()];
-    for_each_item(&mut y, RUN, RUN * F::COST, |i, y| Tier::best().run(Values { f, x: &x[i * RUN..], y }));
-    y
+    build(x.len(), T::zero(), RUN, RUN * F::COST, |i, y| Tier::best().run(Values { f, x: &x[i * RUN..], y }))
+}
+
+/// f(x), where x was.
+pub(crate) fn map_in_place<F: Unary, T: Element>(f: &F, x: &mut [T]) {
+    for_each_item(x, RUN, RUN * F::COST, |_, x| Tier::best().run(InPlace { f, x }));
 }
 
 /// u · f′(x).
@@ -27,11 +30,9 @@ pub(super) fn curvatures<F: Unary, T: Element>(f: &F, x: &[T], u: &[T]) -> Vec<T
 }
 
 fn scaled<const ORDER: usize, F: Unary, T: Element>(f: &F, x: &[T], u: &[T]) -> Vec<T> {
-    let mut out = vec![T::zero(); x.len()];
-    for_each_item(&mut out, RUN, RUN * F::COST, |i, out| {
+    build(x.len(), T::zero(), RUN, RUN * F::COST, |i, out| {
         Tier::best().run(Derivatives::<ORDER, F, T> { f, x: &x[i * RUN..], u: &u[i * RUN..], out });
-    });
-    out
+    })
 }
 
 /// One run of f(x).
@@ -48,6 +49,23 @@ impl<F: Unary, T: Element> WithSimd for Values<'_, F, T> {
     fn with_simd<S: Simd>(self, _: S) {
         for (y, &x) in self.y.iter_mut().zip(self.x) {
             *y = self.f.value(x);
+        }
+    }
+}
+
+/// One run of f(x), where x was.
+struct InPlace<'a, F, T> {
+    f: &'a F,
+    x: &'a mut [T],
+}
+
+impl<F: Unary, T: Element> WithSimd for InPlace<'_, F, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for x in self.x {
+            *x = self.f.value(*x);
         }
     }
 }
@@ -73,14 +91,12 @@ impl<const ORDER: usize, F: Unary, T: Element> WithSimd for Derivatives<'_, ORDE
 
 /// f(a, b).
 pub(super) fn zip<F: Binary, T: Element>(f: &F, a: &[T], b: &[T]) -> Vec<T> {
-    let mut y = vec![T::zero(); a.len()];
-    for_each_item(&mut y, RUN, RUN * F::COST, |i, y| {
+    build(a.len(), T::zero(), RUN, RUN * F::COST, |i, y| {
         let at = i * RUN;
         for (j, ((y, &a), &b)) in y.iter_mut().zip(&a[at..]).zip(&b[at..]).enumerate() {
             *y = f.value(at + j, a, b);
         }
-    });
-    y
+    })
 }
 
 /// Σ f(a, b), in float64 and in an order that follows from the length alone.
@@ -123,9 +139,8 @@ fn weigh<F: Binary, T: Element>(
     divisor: f64,
     factor: impl Fn(usize, T, T) -> T + Sync,
 ) -> Vec<T> {
-    let mut out = vec![T::zero(); a.len()];
     let divisor = T::from_f64(divisor);
-    for_each_item(&mut out, RUN, RUN * F::COST, |i, out| {
+    build(a.len(), T::zero(), RUN, RUN * F::COST, |i, out| {
         let at = i * RUN;
         let terms = out.iter_mut().zip(&a[at..]).zip(&b[at..]).enumerate();
         if u.len() == a.len() {
@@ -138,6 +153,5 @@ fn weigh<F: Binary, T: Element>(
                 *out = times(u, factor(at + j, a, b));
             }
         }
-    });
-    out
+    })
 }

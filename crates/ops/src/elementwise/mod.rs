@@ -8,6 +8,7 @@ mod autograd;
 mod cpu;
 
 pub(crate) use autograd::{Map, Zip};
+pub(crate) use cpu::map_in_place;
 
 use crate::storage::Element;
 

@@ -12,8 +12,7 @@ struct Taps<T>([Vec<(usize, T)>; 3]);
 pub(super) fn forward<T: Element>(dims: &InterpolateDims, x: &[T]) -> Vec<T> {
     let (planes, taps) = (&dims.planes, Taps::new(dims));
     let [.., width] = &dims.axes;
-    let mut y = vec![T::zero(); planes.output_len];
-    parallel::for_each_item(&mut y, planes.plane_out, dims.work(), |plane, y| {
+    parallel::build(planes.output_len, T::zero(), planes.plane_out, dims.work(), |plane, y| {
         let x = &x[plane * planes.plane_in..][..planes.plane_in];
         let mut row = vec![T::zero(); width.input];
         for (rows, y) in taps.rows(dims).zip(y.chunks_exact_mut(width.output)) {
@@ -31,16 +30,14 @@ pub(super) fn forward<T: Element>(dims: &InterpolateDims, x: &[T]) -> Vec<T> {
                 _ => gather::<T, 4>(&taps.0[2], &row, y),
             }
         }
-    });
-    y
+    })
 }
 
 /// Every element of `dy`, weighted, added to those that it is the sum of.
 pub(super) fn transpose<T: Element>(dims: &InterpolateDims, dy: &[T]) -> Vec<T> {
     let (planes, taps) = (&dims.planes, Taps::new(dims));
     let [.., width] = &dims.axes;
-    let mut dx = vec![T::zero(); planes.input.iter().product()];
-    parallel::for_each_item(&mut dx, planes.plane_in, dims.work(), |plane, dx| {
+    parallel::build(planes.input.iter().product(), T::zero(), planes.plane_in, dims.work(), |plane, dx| {
         let dy = &dy[plane * planes.plane_out..][..planes.plane_out];
         let mut row = vec![T::zero(); width.input];
         for (rows, dy) in taps.rows(dims).zip(dy.chunks_exact(width.output)) {
@@ -54,8 +51,7 @@ pub(super) fn transpose<T: Element>(dims: &InterpolateDims, dy: &[T]) -> Vec<T> 
                 dx[start..].iter_mut().zip(&row).for_each(|(dx, &row)| *dx += weight * row);
             }
         }
-    });
-    dx
+    })
 }
 
 /// Each of `y` from its `K` taps in `row`.

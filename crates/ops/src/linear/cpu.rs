@@ -6,7 +6,7 @@
 
 use super::spec::LinearDims;
 use crate::matmul::{Matrix, matmul};
-use crate::parallel::{for_each_item, map};
+use crate::parallel::{build, for_each_item, map};
 use crate::storage::Element;
 
 /// Multiply-adds a block: about 50 µs, enough to hide the packing of operands and the fork.
@@ -63,14 +63,12 @@ fn y_matrix<'a, T>(dims: &LinearDims, y: &'a [T]) -> Matrix<'a, T> {
 
 /// a · b for a `[m, k]` and b `[k, n]`.
 fn product<T: Element>(a: Matrix<'_, T>, b: Matrix<'_, T>, [m, n, k]: [usize; 3]) -> Vec<T> {
-    let mut c = vec![T::zero(); m * n];
     let block = (BLOCK / (m.min(n) * k).max(1)).max(1).next_multiple_of(ALIGN);
     if m >= n {
-        for_each_item(&mut c, block * n, block * n * k, |i, c| {
+        return build(m * n, T::zero(), block * n, block * n * k, |i, c| {
             let rows = i * block..((i + 1) * block).min(m);
             write_product(c, n, a.block(rows, 0..k), b, k);
         });
-        return c;
     }
     // The rows of a block of columns lie apart, so each block is made on its own and copied into place.
     let blocks = map(n.div_ceil(block), |i| {
@@ -79,12 +77,11 @@ fn product<T: Element>(a: Matrix<'_, T>, b: Matrix<'_, T>, [m, n, k]: [usize; 3]
         write_product(&mut c, cols.len(), a, b.block(0..k, cols), k);
         c
     });
-    for (i, row) in c.chunks_exact_mut(n).enumerate() {
+    build(m * n, T::zero(), n, n, |i, row| {
         for (row, block) in row.chunks_mut(block).zip(&blocks) {
             row.copy_from_slice(&block[i * row.len()..(i + 1) * row.len()]);
         }
-    }
-    c
+    })
 }
 
 /// `c = a · b`, where the rows of `c`, all zero, have `cols` elements.

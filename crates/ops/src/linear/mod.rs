@@ -5,7 +5,7 @@ mod cpu;
 mod spec;
 
 use crate::Result;
-use crate::operator::Apply;
+use crate::rectified::Then;
 use autograd::Linear;
 use candle_core::Tensor;
 use spec::LinearDims;
@@ -45,9 +45,18 @@ use spec::LinearDims;
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    linear_then(x, weight, bias, Then::<1>::Nothing)
+}
+
+pub(crate) fn linear_then<const D: usize>(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    then: Then<'_, D>,
+) -> Result<Tensor> {
     let dims = LinearDims::new("linear", x.dims(), weight.dims(), bias.map(Tensor::dims))?;
-    Ok(match bias {
-        None => Linear(dims).apply([x, weight])?,
-        Some(bias) => Linear(dims).apply([x, weight, bias])?,
-    })
+    match bias {
+        None => then.apply(Linear(dims), [x, weight]),
+        Some(bias) => then.apply(Linear(dims), [x, weight, bias]),
+    }
 }

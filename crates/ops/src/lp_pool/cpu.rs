@@ -1,7 +1,7 @@
 //! Powers, elementwise.
 
 use super::autograd::Power;
-use crate::parallel::for_each_item;
+use crate::parallel::build;
 use crate::storage::Element;
 
 /// Elements a run.
@@ -11,12 +11,11 @@ const COST: usize = 16;
 
 /// `g · coefficient · x^exponent`, with `g = 1` where there is none.
 pub(super) fn power<T: Element>(power: &Power, x: &[T], g: Option<&[T]>) -> Vec<T> {
-    let mut y = vec![T::zero(); x.len()];
     // No power of 0 is asked for that a factor of 0 would have to make good.
     if power.coefficient == 0. {
-        return y;
+        return vec![T::zero(); x.len()];
     }
-    for_each_item(&mut y, RUN, RUN * COST, |i, y| {
+    build(x.len(), T::zero(), RUN, RUN * COST, |i, y| {
         let runs = i * RUN..i * RUN + y.len();
         raise(power, &x[runs.clone()], y);
         if let Some(g) = g {
@@ -26,8 +25,7 @@ pub(super) fn power<T: Element>(power: &Power, x: &[T], g: Option<&[T]>) -> Vec<
         if power.flat_at_zero {
             y.iter_mut().zip(&x[i * RUN..]).filter(|(_, x)| **x == T::zero()).for_each(|(y, _)| *y = T::zero());
         }
-    });
-    y
+    })
 }
 
 fn raise<T: Element>(power: &Power, x: &[T], y: &mut [T]) {

@@ -85,9 +85,7 @@ impl Maxima for Arc<PoolDims> {
 
 /// The maxima of all windows of `x`.
 pub(crate) fn max_pool(windows: impl Maxima, x: &Tensor) -> Result<Tensor> {
-    // Only a backward pass will ask where the maxima lie.
-    let places = x.track_op().then(Found::default);
-    Ok(MaxPool { windows, places }.apply([x])?)
+    Ok(MaxPool::new(windows, x.track_op()).apply([x])?)
 }
 
 /// The maxima of all windows of `x` and their indices within their planes, of the same shape.
@@ -99,9 +97,23 @@ pub(crate) fn max_pool_with_indices(windows: impl Maxima, x: &Tensor) -> Result<
 }
 
 /// `y = max over each window of x`, with the places of the maxima where `places` asks for them.
-struct MaxPool<W> {
+pub(crate) struct MaxPool<W> {
     windows: W,
     places: Option<Found>,
+}
+
+impl<W: Maxima> MaxPool<W> {
+    /// Only the backward pass of a `tracked` input will ask where the maxima lie.
+    pub(crate) fn new(windows: W, tracked: bool) -> Self {
+        Self { windows, places: tracked.then(Found::default) }
+    }
+
+    /// dx from dy, after the forward pass.
+    pub(crate) fn input_grad(&self, dy: &Tensor) -> candle_core::Result<Tensor> {
+        // Never absent where the input is tracked; the scatter would say so.
+        let places = self.places.clone().unwrap_or_default();
+        Scatter { planes: self.windows.planes().clone(), places }.apply([dy])
+    }
 }
 
 /// `dx[places] += dy`.
@@ -137,9 +149,7 @@ impl<W: Maxima> Operator<1> for MaxPool<W> {
     }
 
     fn backward(&self, [x]: [&Tensor; 1], _: &Tensor, dy: &Tensor) -> Grads<1> {
-        // Never absent where x is tracked; the scatter would say so.
-        let places = self.places.clone().unwrap_or_default();
-        Ok([wanted(x, || Scatter { planes: self.windows.planes().clone(), places }.apply([dy]))?])
+        Ok([wanted(x, || self.input_grad(dy))?])
     }
 }
 

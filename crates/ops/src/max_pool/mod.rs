@@ -4,7 +4,7 @@ mod autograd;
 mod cpu;
 mod spec;
 
-pub(crate) use autograd::{Maxima, Places, max_pool, max_pool_with_indices};
+pub(crate) use autograd::{MaxPool, Maxima, Places, max_pool, max_pool_with_indices};
 pub use spec::MaxPoolSpec;
 
 use crate::Result;

@@ -2,8 +2,9 @@
 
 use super::cpu::Set;
 use super::spec::{NormDims, Sets, Statistics};
-use super::{normalise, per_channel};
+use super::{normalise, normalise_then, per_channel};
 use crate::error::expect_shape;
+use crate::rectified::Then;
 use crate::{Error, Result};
 use candle_core::{DType, Tensor};
 
@@ -96,9 +97,19 @@ pub fn batch_norm_with_statistics(
     bias: Option<&Tensor>,
     eps: f64,
 ) -> Result<(Tensor, ChannelStatistics)> {
+    batch_norm_then(x, weight, bias, eps, Then::<1>::Nothing)
+}
+
+pub(crate) fn batch_norm_then<const D: usize>(
+    x: &Tensor,
+    weight: Option<&Tensor>,
+    bias: Option<&Tensor>,
+    eps: f64,
+    then: Then<'_, D>,
+) -> Result<(Tensor, ChannelStatistics)> {
     let dims = trained(x, eps)?;
     let count = dims.set_len() as f64;
-    let (y, op) = normalise(dims, None, x, weight, bias)?;
+    let (y, op) = normalise_then(dims, None, x, weight, bias, then)?;
     let sets = op.0.known_sets();
     let mean = per_channel(sets.iter().map(|set| set.mean), x)?;
     let var = per_channel(sets.iter().map(|set| set.var * count / (count - 1.)), x)?;

@@ -8,12 +8,13 @@ mod last_axes;
 mod second_order;
 mod spec;
 
+pub(crate) use batch::batch_norm_then;
 pub use batch::{ChannelStatistics, batch_norm, batch_norm_eval, batch_norm_with_statistics};
 pub use group::{group_norm, instance_norm, instance_norm_with_statistics};
 pub use last_axes::{layer_norm, rms_norm};
 
 use crate::Result;
-use crate::operator::Apply;
+use crate::rectified::Then;
 use autograd::Norm;
 use candle_core::{DType, Device, Tensor};
 use cpu::Set;
@@ -27,6 +28,17 @@ fn normalise(
     weight: Option<&Tensor>,
     bias: Option<&Tensor>,
 ) -> Result<(Tensor, Norm)> {
+    normalise_then(dims, fixed, x, weight, bias, Then::<1>::Nothing)
+}
+
+fn normalise_then<const D: usize>(
+    dims: NormDims,
+    fixed: Option<Vec<Set>>,
+    x: &Tensor,
+    weight: Option<&Tensor>,
+    bias: Option<&Tensor>,
+    then: Then<'_, D>,
+) -> Result<(Tensor, Norm)> {
     dims.expect_affine("weight", weight)?;
     dims.expect_affine("bias", bias)?;
     let ones;
@@ -39,9 +51,9 @@ fn normalise(
     };
     let op = Norm::new(dims, fixed);
     let y = match (weight, bias) {
-        (Some(weight), Some(bias)) => op.clone().apply([x, weight, bias])?,
-        (Some(weight), None) => op.clone().apply([x, weight])?,
-        (None, _) => op.clone().apply([x])?,
+        (Some(weight), Some(bias)) => then.apply(op.clone(), [x, weight, bias])?,
+        (Some(weight), None) => then.apply(op.clone(), [x, weight])?,
+        (None, _) => then.apply(op.clone(), [x])?,
     };
     Ok((y, op))
 }

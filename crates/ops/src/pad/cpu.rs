@@ -8,8 +8,7 @@ use crate::storage::Element;
 pub(super) fn forward<T: Element>(dims: &PadDims, value: T, x: &[T]) -> Vec<T> {
     let (planes, width) = (&dims.planes, dims.width());
     let across = width.sources.len();
-    let mut y = vec![value; planes.output_len];
-    parallel::for_each_item(&mut y, across, across, |row, y| {
+    parallel::build(planes.output_len, value, across, across, |row, y| {
         let rows = planes.plane_out / across;
         if let Some(start) = dims.source_row(row % rows) {
             let x = &x[row / rows * planes.plane_in + start..][..width.input];
@@ -18,15 +17,13 @@ pub(super) fn forward<T: Element>(dims: &PadDims, value: T, x: &[T]) -> Vec<T> {
                 y[position] = x[source];
             }
         }
-    });
-    y
+    })
 }
 
 /// Every element of `dy` added to the one that it comes from.
 pub(super) fn transpose<T: Element>(dims: &PadDims, dy: &[T]) -> Vec<T> {
     let (planes, width) = (&dims.planes, dims.width());
-    let mut dx = vec![T::zero(); planes.input.iter().product()];
-    parallel::for_each_item(&mut dx, planes.plane_in, planes.plane_out, |plane, dx| {
+    parallel::build(planes.input.iter().product(), T::zero(), planes.plane_in, planes.plane_out, |plane, dx| {
         let dy = &dy[plane * planes.plane_out..][..planes.plane_out];
         for (row, dy) in dy.chunks_exact(width.sources.len()).enumerate() {
             if let Some(start) = dims.source_row(row) {
@@ -37,8 +34,7 @@ pub(super) fn transpose<T: Element>(dims: &PadDims, dy: &[T]) -> Vec<T> {
                 }
             }
         }
-    });
-    dx
+    })
 }
 
 /// The positions of the margins with what they come from.

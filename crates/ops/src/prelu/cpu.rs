@@ -1,7 +1,7 @@
 //! The parametric rectifier on slices. Everything is cut into planes, the elements of a channel that lie together.
 
 use super::spec::PreluDims;
-use crate::parallel::for_each_item;
+use crate::parallel::{build, for_each_item};
 use crate::storage::Element;
 
 /// t where x is positive, else w · t.
@@ -28,14 +28,12 @@ pub(super) fn left_sum<T: Element>(dims: &PreluDims, [x, a, b]: [&[T]; 3]) -> Ve
 }
 
 fn for_each_element<T: Element>(dims: &PreluDims, [x, w, t]: [&[T]; 3], f: impl Fn(bool, T, T) -> T + Sync) -> Vec<T> {
-    let mut out = vec![T::zero(); x.len()];
-    for_each_item(&mut out, dims.inner, dims.inner, |plane, out| {
+    build(x.len(), T::zero(), dims.inner, dims.inner, |plane, out| {
         let (w, first) = (w[plane % dims.channels], plane * dims.inner);
         for ((out, &x), &t) in out.iter_mut().zip(&x[first..]).zip(&t[first..]) {
             *out = f(is_positive(x), w, t);
         }
-    });
-    out
+    })
 }
 
 /// NaN is not.

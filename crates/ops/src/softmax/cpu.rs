@@ -4,7 +4,7 @@
 //! Sums are kept in float64, whatever the elements are: they cost nothing beside the exponentials.
 
 use super::spec::SoftmaxDims;
-use crate::parallel::for_each_item;
+use crate::parallel::build;
 use crate::storage::Element;
 
 /// Columns that are taken together.
@@ -126,13 +126,11 @@ impl Block<'_> {
 
 /// An output of `len` elements; `f` gets each block and the sample's run of the output.
 fn for_each_block<T: Element>(dims: &SoftmaxDims, len: usize, f: impl Fn(Block<'_>, &mut [T]) + Sync) -> Vec<T> {
-    let mut out = vec![T::zero(); len];
     let sample = dims.classes * dims.inner;
-    for_each_item(&mut out, sample, sample * EXP, |n, run| {
+    build(len, T::zero(), sample, sample * EXP, |n, run| {
         for first in (0..dims.inner).step_by(LANES) {
             let width = LANES.min(dims.inner - first);
             f(Block { dims, sample: n * sample, first, width }, run);
         }
-    });
-    out
+    })
 }

@@ -7,8 +7,7 @@ use crate::storage::Element;
 /// The columns of all windows of `image`.
 pub(super) fn unfold<T: Element>(dims: &UnfoldDims, image: &[T]) -> Vec<T> {
     let (plane, windows, taps) = (dims.plane(), dims.windows(), dims.taps());
-    let mut columns = vec![T::zero(); dims.columns.iter().product()];
-    parallel::for_each_item(&mut columns, windows, windows, |item, column| {
+    parallel::build(dims.columns.iter().product(), T::zero(), windows, windows, |item, column| {
         let image = &image[item / taps * plane..][..plane];
         for (start, blocks, stride) in rows(dims, item % taps) {
             let column = &mut column[blocks];
@@ -17,15 +16,13 @@ pub(super) fn unfold<T: Element>(dims: &UnfoldDims, image: &[T]) -> Vec<T> {
                 _ => column.iter_mut().zip(image[start..].iter().step_by(stride)).for_each(|(column, &x)| *column = x),
             }
         }
-    });
-    columns
+    })
 }
 
 /// Every element of `columns` added to the one of the image that it stands for.
 pub(super) fn fold<T: Element>(dims: &UnfoldDims, columns: &[T]) -> Vec<T> {
     let (plane, windows, taps) = (dims.plane(), dims.windows(), dims.taps());
-    let mut image = vec![T::zero(); dims.image.iter().product()];
-    parallel::for_each_item(&mut image, plane, windows * taps, |channel, image| {
+    parallel::build(dims.image.iter().product(), T::zero(), plane, windows * taps, |channel, image| {
         for tap in 0..taps {
             let column = &columns[(channel * taps + tap) * windows..][..windows];
             for (start, blocks, stride) in rows(dims, tap) {
@@ -36,8 +33,7 @@ pub(super) fn fold<T: Element>(dims: &UnfoldDims, columns: &[T]) -> Vec<T> {
                 }
             }
         }
-    });
-    image
+    })
 }
 
 /// For every row of blocks in which tap `tap` falls into the image: where the first of them falls, the blocks, and how far

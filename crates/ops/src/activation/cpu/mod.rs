@@ -4,7 +4,7 @@
 //! that both tails keep their digits. At ±∞ they have their limits.
 
 pub(super) mod gates;
-pub(super) mod piecewise;
+pub(crate) mod piecewise;
 pub(crate) mod smooth;
 
 /// An exponential, in simple operations.

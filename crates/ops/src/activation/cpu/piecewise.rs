@@ -5,7 +5,7 @@ use crate::storage::Element;
 
 /// max(x, 0).
 #[derive(Debug, Clone)]
-pub(in crate::activation) struct Relu;
+pub(crate) struct Relu;
 
 impl Unary for Relu {
     const COST: usize = 1;

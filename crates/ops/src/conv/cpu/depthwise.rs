@@ -66,22 +66,34 @@ impl Planes {
         self.image.extent.iter().product()
     }
 
-    /// For every sample and group, `to` planes from the `from` that are read, with a weight a plane and row.
-    fn run(&self, tier: Tier, [from, to]: [usize; 2], x: &[f32], weights: &[f32], b: Option<&[f32]>, y: &mut [f32]) {
+    /// For each of `groups` groups of samples, `to` planes from the `from` that are read, with a weight a plane and row.
+    fn run(
+        &self,
+        tier: Tier,
+        groups: usize,
+        [from, to]: [usize; 2],
+        x: &[f32],
+        weights: &[f32],
+        b: Option<&[f32]>,
+    ) -> Vec<f32> {
         let cost = (to * self.size()).saturating_mul(self.rows.len());
         let pairs = SHARE.checked_div(cost).unwrap_or(0).max(1);
-        parallel::for_each_item(y, pairs * to * self.size(), pairs.saturating_mul(cost), |task, y| {
-            tier.run(Sums { planes: self, from, to, first: task * pairs, x, weights, b, y });
-        });
+        parallel::build(
+            groups * to * self.size(),
+            0.,
+            pairs * to * self.size(),
+            pairs.saturating_mul(cost),
+            |task, y| {
+                tier.run(Sums { planes: self, from, to, first: task * pairs, x, weights, b, y });
+            },
+        )
     }
 }
 
 /// y = x ⋆ w + b.
 pub(super) fn forward(tier: Tier, d: &ConvDims, x: &[f32], w: &[f32], b: Option<&[f32]>) -> Vec<f32> {
     let planes = Planes::new(d, strided_image(d), d.output, 1);
-    let mut y = vec![0.; d.n * d.c_out * d.out_plane()];
-    planes.run(tier, [1, d.c_out_group()], x, w, b, &mut y);
-    y
+    planes.run(tier, d.n * d.groups, [1, d.c_out_group()], x, w, b)
 }
 
 /// dx from dy and w, + b.
@@ -95,9 +107,7 @@ pub(super) fn input_grad(tier: Tier, d: &ConvDims, dy: &[f32], w: &[f32], b: Opt
     };
     let planes = Planes::new(d, image, d.input, d.c_out_group());
     let turned: Vec<f32> = w.chunks_exact(d.taps()).flat_map(|w| w.iter().rev().copied()).collect();
-    let mut dx = vec![0.; d.n * d.c_in * d.in_plane()];
-    planes.run(tier, [d.c_out_group(), 1], dy, &turned, b, &mut dx);
-    dx
+    planes.run(tier, d.n * d.groups, [d.c_out_group(), 1], dy, &turned, b)
 }
 
 /// dw from x and dy.

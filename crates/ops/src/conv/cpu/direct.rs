@@ -179,10 +179,9 @@ impl Pass<'_> {
         let Self { d, image, correlations, from, to, block, plane } = self;
         let blocks = to.checked_div(*block).unwrap_or(0);
         let x_plane: usize = image.extent.iter().product();
-        let mut y = vec![0.; d.n * d.groups * to * plane];
         let cost = (block * plane).saturating_mul(from * d.taps());
         let runs: Vec<_> = column_runs(tier, *block).collect();
-        parallel::for_each_item(&mut y, block * plane, cost, |task, y| {
+        parallel::build(d.n * d.groups * to * plane, 0., block * plane, cost, |task, y| {
             let (pair, of_group) = (task / blocks, task / blocks % d.groups * blocks + task % blocks);
             let mut padded = Vec::new();
             image.fill(&x[pair * from * x_plane..][..from * x_plane], &mut padded);
@@ -201,8 +200,7 @@ impl Pass<'_> {
                     }
                 }
             }
-        });
-        y
+        })
     }
 }
 

@@ -19,8 +19,8 @@ pub(super) fn forward<T: Element>(d: &ConvDims, x: &[T], w: &[T], b: Option<&[T]
     let rows = c_in * taps;
     let channels = channel_block(d, c_out);
     let blocks = c_out.checked_div(channels).unwrap_or(0);
-    let mut y = vec![T::zero(); d.n * d.c_out * plane];
-    parallel::for_each_item(&mut y, channels * plane, (channels * plane).saturating_mul(rows), |task, y| {
+    let (len, cost) = (d.n * d.c_out * plane, (channels * plane).saturating_mul(rows));
+    parallel::build(len, T::zero(), channels * plane, cost, |task, y| {
         let (n, first) = (task / (d.groups * blocks), task % (d.groups * blocks) * channels);
         let x = &x[(n * d.c_in + first / c_out * c_in) * d.in_plane()..][..c_in * d.in_plane()];
         let w = Matrix::new(&w[first * rows..][..channels * rows], channels, rows, rows);
@@ -34,8 +34,7 @@ pub(super) fn forward<T: Element>(d: &ConvDims, x: &[T], w: &[T], b: Option<&[T]
             let columns = input_tile(d, x, c_in, positions.clone(), &mut tile);
             matmul(&mut y[positions.start..], plane, b.is_some(), w, columns);
         }
-    });
-    y
+    })
 }
 
 /// dx = fold(wᵀ · dy) + b.
@@ -44,8 +43,8 @@ pub(super) fn input_grad<T: Element>(d: &ConvDims, dy: &[T], w: &[T], b: Option<
     let channels = channel_block(d, c_in);
     let blocks = c_in.checked_div(channels).unwrap_or(0);
     let rows = channels * taps;
-    let mut dx = vec![T::zero(); d.n * d.c_in * d.in_plane()];
-    parallel::for_each_item(&mut dx, channels * d.in_plane(), (rows * plane).saturating_mul(c_out), |task, dx| {
+    let (len, cost) = (d.n * d.c_in * d.in_plane(), (rows * plane).saturating_mul(c_out));
+    parallel::build(len, T::zero(), channels * d.in_plane(), cost, |task, dx| {
         let (n, first) = (task / (d.groups * blocks), task % (d.groups * blocks) * channels);
         if let Some(b) = b {
             for (dx, b) in dx.chunks_exact_mut(d.in_plane()).zip(&b[first..]) {
@@ -66,8 +65,7 @@ pub(super) fn input_grad<T: Element>(d: &ConvDims, dy: &[T], w: &[T], b: Option<
             matmul(&mut tile, width, false, w, Matrix::new(&dy[positions.start..], c_out, width, plane));
             fold(d, &tile, channels, positions, dx);
         }
-    });
-    dx
+    })
 }
 
 /// dw = Σₙ dy · unfold(x)ᵀ. The batch is cut into slices by geometry alone; their sums are added in a fixed tree.

@@ -6,7 +6,7 @@
 mod sums;
 
 use super::spec::{NormDims, Part, Sets, Statistics};
-use crate::parallel::{for_each_item, map, map_items};
+use crate::parallel::{build, build_by_task, build_map, for_each_item, map};
 use crate::simd::Tier;
 use crate::storage::Element;
 use pulp::{Simd, WithSimd};
@@ -54,8 +54,7 @@ pub(super) fn forward<T: Element>(
         let (y, sets) = forward(&dims.channel_major(), &channel_major(dims, x), weight, bias, fixed);
         return (sample_major(dims, &y), sets);
     }
-    let mut y = vec![T::zero(); x.len()];
-    let sets = for_each_set(dims, &mut y, |index, y| {
+    build_sets(dims, x.len(), |index, y| {
         let set = fixed.map_or_else(|| statistics(dims, x, index), |fixed| fixed[index]);
         let [weight, bias] = [weight, bias].map(|affine| of_piece(dims, index, affine));
         for_each_part(dims, index, y, |part, y| {
@@ -64,8 +63,7 @@ pub(super) fn forward<T: Element>(
             Tier::best().run(Normalise { positions, set, x, weight, bias, y });
         });
         set
-    });
-    (y, sets)
+    })
 }
 
 /// The gradient of the input and, where the sets are channels, each channel's `Σ dy` and `Σ dy · (x − mean)`.
@@ -81,9 +79,8 @@ pub(super) fn input_grad<T: Element>(
         let (dx, sums) = input_grad(&dims.channel_major(), sets, &x, weight, &dy);
         return (sample_major(dims, &dx), sums);
     }
-    let mut dx = vec![T::zero(); x.len()];
     let count = dims.set_len() as f64;
-    let sums = for_each_set(dims, &mut dx, |index, dx| {
+    build_sets(dims, x.len(), |index, dx| {
         let (set, weight) = (&sets[index], of_piece(dims, index, weight));
         let sums = match dims.statistics {
             Statistics::Fixed => [0.; 2],
@@ -107,8 +104,7 @@ pub(super) fn input_grad<T: Element>(
             Tier::best().run(Differentiate { positions, set: *set, slope, shift, x, weight, dy, dx });
         });
         sums
-    });
-    (dx, sums)
+    })
 }
 
 /// `Σ dy` and `Σ dy · (x − mean) · scale` of every channel.
@@ -291,22 +287,20 @@ fn weighted_products<T: Element>(dims: &NormDims, mean: f64, x: &[T], weight: Op
     }
 }
 
-/// Calls `f` with every set and its pieces of `out`, in parallel.
-fn for_each_set<T: Element, R: Send>(
+/// An output of `len` elements, of which `f` writes every set's pieces, in parallel, and what `f` returns.
+fn build_sets<T: Element, R: Send>(
     dims: &NormDims,
-    out: &mut [T],
+    len: usize,
     f: impl Fn(usize, &mut [&mut [T]]) -> R + Sync,
-) -> Vec<R> {
-    let cost = dims.set_len().saturating_mul(COST);
+) -> (Vec<T>, Vec<R>) {
     match dims.sets {
-        _ if out.is_empty() => vec![],
-        Sets::Groups(_) => map_items(out, dims.set_len(), cost, |set, piece| f(set, &mut [piece])),
+        _ if len == 0 => (vec![], vec![]),
+        Sets::Groups(_) => {
+            let cost = dims.set_len().saturating_mul(COST);
+            build_map(len, T::zero(), dims.set_len(), cost, |set, piece| f(set, &mut [piece]))
+        }
         Sets::Channels => {
-            let mut sets: Vec<Vec<&mut [T]>> = (0..dims.channels).map(|_| Vec::with_capacity(dims.samples)).collect();
-            for (i, piece) in out.chunks_exact_mut(dims.positions.max(1)).enumerate() {
-                sets[i % dims.channels].push(piece);
-            }
-            map_items(&mut sets, 1, cost, |set, pieces| f(set, &mut pieces[0]))
+            build_by_task(len, T::zero(), dims.positions, dims.channels, |piece| piece % dims.channels, f)
         }
     }
 }
@@ -366,13 +360,11 @@ fn sample_major<T: Element>(dims: &NormDims, x: &[T]) -> Vec<T> {
 
 /// From `[a, b, run]` to `[b, a, run]`.
 fn exchange<T: Element>(a: usize, b: usize, run: usize, x: &[T]) -> Vec<T> {
-    let mut out = vec![T::zero(); x.len()];
-    for_each_item(&mut out, a * run, a * run, |j, out| {
+    build(x.len(), T::zero(), a * run, a * run, |j, out| {
         for (i, out) in out.chunks_exact_mut(run.max(1)).enumerate() {
             out.copy_from_slice(&x[(i * b + j) * run..][..run]);
         }
-    });
-    out
+    })
 }
 
 fn add(a: [f64; 2], b: [f64; 2]) -> [f64; 2] {

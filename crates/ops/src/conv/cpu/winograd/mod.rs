@@ -156,19 +156,17 @@ fn correlate(
     let (chunks, to_block) = (chunks / blocks, to / blocks);
     let [x_plane, y_plane] = [map.from, map.to].map(|[height, width]| height * width);
 
-    let mut y = vec![0.; d.n * d.groups * to * y_plane];
-    let mut tasks: Vec<Vec<&mut [f32]>> = Vec::new();
-    tasks.resize_with(d.n.div_ceil(samples) * d.groups * blocks, Vec::new);
-    for (i, y) in y.chunks_exact_mut(to_block * y_plane).enumerate() {
-        let (n, block) = (i / (d.groups * blocks), i % (d.groups * blocks));
-        tasks[n / samples * d.groups * blocks + block].push(y);
-    }
-    parallel::for_each_item(&mut tasks, 1, usize::MAX, |task, y| {
+    let (len, tasks) = (d.n * d.groups * to * y_plane, d.n.div_ceil(samples) * d.groups * blocks);
+    let task_of = |run: usize| {
+        let (n, block) = (run / (d.groups * blocks), run % (d.groups * blocks));
+        n / samples * d.groups * blocks + block
+    };
+    let (y, _) = parallel::build_by_task(len, 0., to_block * y_plane, tasks, task_of, |task, y| {
         let (first, block) = (task / (d.groups * blocks) * samples, task % (d.groups * blocks));
         let group = block / blocks;
         let x = |sample: usize| &x[((first + sample) * d.groups + group) * from * x_plane..][..from * x_plane];
         let (weights, b) = (&weights[block * chunks..][..chunks], b.map(|b| &b[block * to_block..][..to_block]));
-        tier.run(Correlation { map, from, x, weights, b, y: &mut y[0] });
+        tier.run(Correlation { map, from, x, weights, b, y });
     });
     y
 }

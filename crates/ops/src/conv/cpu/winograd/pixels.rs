@@ -3,8 +3,8 @@
 use super::transform::{TILE, WINDOW};
 use super::{LANES, Lanes, Map, Segment};
 
-/// Channels that are interleaved at once: the compiler has shuffles for four.
-const QUAD: usize = 4;
+/// Channels that are interleaved at once, as many as a tile has pixels on a line: the compiler has shuffles for four by four.
+const QUAD: usize = TILE;
 
 /// Channels that are read side by side.
 const STREAMS: usize = 16;
@@ -38,7 +38,6 @@ fn image(
     out.resize(lines * columns, [0.; LANES]);
     let plane = height * width;
     let len = width.min(columns - before[1]);
-    let mut quads = vec![[0.; QUAD]; len];
     // A few channels at a time, so that their lines are read one after the other.
     for (part, x) in x.chunks(STREAMS * plane).enumerate() {
         for (line, out) in out.chunks_exact_mut(columns).enumerate() {
@@ -48,19 +47,38 @@ fn image(
                 let quad = part * STREAMS / QUAD + quad;
                 let line = |channel: usize| &x[channel * plane + y * width..][..len];
                 if x.len() == QUAD * plane {
-                    let [a, b, c, d] = [line(0), line(1), line(2), line(3)];
-                    for ((((quad, a), b), c), d) in quads.iter_mut().zip(a).zip(b).zip(c).zip(d) {
-                        *quad = [*a, *b, *c, *d];
-                    }
+                    interleave([line(0), line(1), line(2), line(3)], out, quad);
                 } else {
                     for channel in 0..x.len() / plane {
-                        quads.iter_mut().zip(line(channel)).for_each(|(quad, x)| quad[channel] = *x);
+                        out.iter_mut().zip(line(channel)).for_each(|(out, x)| out[quad * QUAD + channel] = *x);
                     }
                 }
-                out.iter_mut().zip(&quads).for_each(|(out, from)| out.as_chunks_mut().0[quad] = *from);
             }
         }
     }
+}
+
+/// Writes lines of four channels into lanes `QUAD · quad…` of the pixels of `out`.
+#[inline(always)]
+fn interleave(lines: [&[f32]; QUAD], out: &mut [Lanes], quad: usize) {
+    let [(a, a_rest), (b, b_rest), (c, c_rest), (d, d_rest)] = lines.map(|line| line.as_chunks::<QUAD>());
+    let (pixels, rest) = out.as_chunks_mut::<QUAD>();
+    for ((((out, a), b), c), d) in pixels.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+        let [one, two, three, four] = out;
+        let [e, f, g, h] = transposed([a, b, c, d]);
+        one.as_chunks_mut().0[quad] = e;
+        two.as_chunks_mut().0[quad] = f;
+        three.as_chunks_mut().0[quad] = g;
+        four.as_chunks_mut().0[quad] = h;
+    }
+    for ((((out, a), b), c), d) in rest.iter_mut().zip(a_rest).zip(b_rest).zip(c_rest).zip(d_rest) {
+        out.as_chunks_mut().0[quad] = [*a, *b, *c, *d];
+    }
+}
+
+#[inline(always)]
+fn transposed([a, b, c, d]: [&[f32; QUAD]; QUAD]) -> [[f32; QUAD]; QUAD] {
+    [[a[0], b[0], c[0], d[0]], [a[1], b[1], c[1], d[1]], [a[2], b[2], c[2], d[2]], [a[3], b[3], c[3], d[3]]]
 }
 
 /// Writes the tiles of `segment` into the channels of `y`.
@@ -68,32 +86,49 @@ fn image(
 pub(super) fn write(map: &Map, segment: Segment, tiles: &[Lanes], y: &mut [f32]) {
     let ([height, width], [_, per_row]) = (map.to, map.tiles());
     let plane = height * width;
-    let mut quads = vec![[0.; QUAD]; per_row * TILE];
     let (tiles, _) = tiles.as_chunks::<{ TILE * TILE }>();
     for (quad, y) in y.chunks_mut(QUAD * plane).enumerate() {
         for (row, tiles) in tiles.chunks_exact(per_row).take(segment.rows).enumerate() {
             let first = (segment.row + row) * TILE;
             for line in 0..TILE.min(height - first) {
-                for (quads, tile) in quads.as_chunks_mut::<TILE>().0.iter_mut().zip(tiles) {
-                    for (x, quads) in quads.iter_mut().enumerate() {
-                        *quads = tile[line * TILE + x].as_chunks().0[quad];
-                    }
-                }
                 let at = (first + line) * width;
                 if y.len() == QUAD * plane {
                     let (a, y) = y.split_at_mut(plane);
                     let (b, y) = y.split_at_mut(plane);
                     let (c, d) = y.split_at_mut(plane);
-                    let [a, b, c, d] = [a, b, c, d].map(|y| &mut y[at..at + width]);
-                    for ((((quad, a), b), c), d) in quads.iter().zip(a).zip(b).zip(c).zip(d) {
-                        [*a, *b, *c, *d] = *quad;
-                    }
+                    separate(tiles, line, quad, [a, b, c, d].map(|y| &mut y[at..at + width]));
                 } else {
                     for (channel, y) in y.chunks_exact_mut(plane).enumerate() {
-                        y[at..at + width].iter_mut().zip(&quads).for_each(|(y, quad)| *y = quad[channel]);
+                        for (y, tile) in y[at..at + width].chunks_mut(TILE).zip(tiles) {
+                            let pixels = &tile[line * TILE..];
+                            y.iter_mut().zip(pixels).for_each(|(y, pixel)| *y = pixel[quad * QUAD + channel]);
+                        }
                     }
                 }
             }
         }
     }
+}
+
+/// Writes lanes `QUAD · quad…` of a line of the tiles into lines of four channels.
+#[inline(always)]
+fn separate(tiles: &[[Lanes; TILE * TILE]], line: usize, quad: usize, lines: [&mut [f32]; QUAD]) {
+    let [(a, a_rest), (b, b_rest), (c, c_rest), (d, d_rest)] = lines.map(|line| line.as_chunks_mut::<TILE>());
+    for ((((tile, a), b), c), d) in tiles.iter().zip(&mut *a).zip(&mut *b).zip(&mut *c).zip(&mut *d) {
+        let [e, f, g, h] = of_line(tile, line, quad);
+        [*a, *b, *c, *d] = transposed([e, f, g, h]);
+    }
+    if let Some(tile) = tiles.get(a.len()) {
+        let pixels = of_line(tile, line, quad);
+        for ((((pixel, a), b), c), d) in pixels.into_iter().zip(a_rest).zip(b_rest).zip(c_rest).zip(d_rest) {
+            [*a, *b, *c, *d] = *pixel;
+        }
+    }
+}
+
+/// The pixels of a line of a tile, four lanes of each.
+#[inline(always)]
+fn of_line(tile: &[Lanes; TILE * TILE], line: usize, quad: usize) -> [&[f32; QUAD]; TILE] {
+    let pixel = |x: usize| &tile[line * TILE + x].as_chunks().0[quad];
+    [pixel(0), pixel(1), pixel(2), pixel(3)]
 }
