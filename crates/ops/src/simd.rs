@@ -136,6 +136,26 @@ pub(crate) fn deinterleave<S: Simd>(a: S::f32s, b: S::f32s) -> [S::f32s; 2] {
     out
 }
 
+/// The next vectors of elements in even and in odd places; zeros beyond the end of `values`.
+#[inline(always)]
+pub(crate) fn load_pairs<S: Simd>(simd: S, values: &[f32]) -> [S::f32s; 2] {
+    let (a, b) = match S::as_simd_f32s(values).0 {
+        [a, b, ..] => (*a, *b),
+        [a] => (*a, simd.partial_load_f32s(&values[S::F32_LANES..])),
+        [] => (simd.partial_load_f32s(values), simd.splat_f32s(0.)),
+    };
+    deinterleave::<S>(a, b)
+}
+
+/// Writes as much of `even` and `odd` as `out` holds, in even places and in odd places.
+#[inline(always)]
+pub(crate) fn store_pairs<S: Simd>(simd: S, out: &mut [f32], [even, odd]: [S::f32s; 2]) {
+    let [a, b] = interleave::<S>(even, odd);
+    store(simd, out, a);
+    let behind = S::F32_LANES.min(out.len());
+    store(simd, &mut out[behind..], b);
+}
+
 /// Two vectors on end, the elements of `even` in even places and those of `odd` in odd places.
 #[inline(always)]
 pub(crate) fn interleave<S: Simd>(even: S::f32s, odd: S::f32s) -> [S::f32s; 2] {

@@ -2,6 +2,9 @@
 //!
 //! Rank 1 and 2 are rank 3 with unit axes in front, so that one set of kernels serves them all.
 
+pub(crate) mod lines;
+pub(crate) mod runs;
+
 use crate::planes::{Planes, split};
 use crate::{Error, Result};
 use std::ops::Range;

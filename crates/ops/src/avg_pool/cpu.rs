@@ -1,12 +1,25 @@
 //! Average pooling on slices, a plane at a time.
 
+mod vectors;
+
+#[cfg(test)]
+mod tests;
+
 use super::spec::Divisor;
 use crate::parallel;
+use crate::simd::Tier;
 use crate::storage::Element;
 use crate::window::{PoolDims, Row, Span};
 
 /// The means of all windows.
 pub(super) fn forward<T: Element>(dims: &PoolDims, divisor: Divisor, x: &[T]) -> Vec<T> {
+    match T::as_f32(x) {
+        Some(x) if vectors::serves(dims) => T::from_f32(vectors::forward(Tier::best(), dims, divisor, x)),
+        _ => scalar_forward(dims, divisor, x),
+    }
+}
+
+fn scalar_forward<T: Element>(dims: &PoolDims, divisor: Divisor, x: &[T]) -> Vec<T> {
     let mut y = vec![T::zero(); dims.planes.output_len];
     parallel::for_each_item(&mut y, dims.planes.plane_out, dims.work(), |plane, y| {
         plane_forward(dims, divisor, &x[plane * dims.planes.plane_in..][..dims.planes.plane_in], y);
@@ -16,6 +29,15 @@ pub(super) fn forward<T: Element>(dims: &PoolDims, divisor: Divisor, x: &[T]) ->
 
 /// `dy` over its divisor, added to every element of its window.
 pub(super) fn input_grad<T: Element>(dims: &PoolDims, divisor: Divisor, dy: &[T]) -> Vec<T> {
+    match T::as_f32(dy) {
+        Some(dy) if vectors::serves_input_grad(dims) => {
+            T::from_f32(vectors::input_grad(Tier::best(), dims, divisor, dy))
+        }
+        _ => scalar_input_grad(dims, divisor, dy),
+    }
+}
+
+fn scalar_input_grad<T: Element>(dims: &PoolDims, divisor: Divisor, dy: &[T]) -> Vec<T> {
     let mut dx = vec![T::zero(); dims.planes.input.iter().product()];
     parallel::for_each_item(&mut dx, dims.planes.plane_in, dims.work(), |plane, dx| {
         plane_input_grad(dims, divisor, &dy[plane * dims.planes.plane_out..][..dims.planes.plane_out], dx);
@@ -75,16 +97,26 @@ fn spread_strided<T: Element, const S: usize>(share: &[T], dx: &mut [T]) {
     dx.as_chunks_mut::<S>().0.iter_mut().zip(share).for_each(|(dx, share)| dx[0] += *share);
 }
 
+/// Divides one line by its divisors.
 fn divide<T: Element>(row: &Row<'_>, spans: &[Span], divisor: Divisor, y: &mut [T]) {
+    each_divisor(row, spans, divisor, y, |y, divisor| *y /= divisor);
+}
+
+/// The divisors of one line.
+fn divisors<T: Element>(row: &Row<'_>, spans: &[Span], divisor: Divisor, out: &mut [T]) {
+    each_divisor(row, spans, divisor, out, |out, divisor| *out = divisor);
+}
+
+fn each_divisor<T: Element>(row: &Row<'_>, spans: &[Span], divisor: Divisor, y: &mut [T], f: impl Fn(&mut T, T)) {
     // In float64, where the count of no window overflows.
     let counted = |count: fn(&Span) -> usize, y: &mut [T]| {
         let across = count(&row.depth) as f64 * count(&row.height) as f64;
         for (y, span) in y.iter_mut().zip(spans) {
-            *y /= T::from_f64(across * count(span) as f64);
+            f(y, T::from_f64(across * count(span) as f64));
         }
     };
     match divisor {
-        Divisor::Fixed(divisor) => y.iter_mut().for_each(|y| *y /= T::from_f64(divisor as f64)),
+        Divisor::Fixed(divisor) => y.iter_mut().for_each(|y| f(y, T::from_f64(divisor as f64))),
         Divisor::Padded => counted(|span| span.padded, y),
         Divisor::Valid => counted(|span| span.count, y),
     }

@@ -4,7 +4,6 @@
 //! them: eight times less to write and to read than an index into the plane, and known before the window's place is.
 
 mod indices;
-mod lines;
 mod scalar;
 mod taps;
 mod vectors;

@@ -4,24 +4,19 @@
 //! a window as it does for elements of a line.
 
 use super::has_byte_taps;
-use super::lines::{Band, Part, Parts, bands, by_output};
 use crate::parallel;
-use crate::simd::{LONGEST, Tier, deinterleave, lanes, load, load_lanes, store, store_bytes};
+use crate::simd::{LONGEST, Tier, lanes, load, load_pairs, store, store_bytes};
+use crate::window::lines::{Band, Part, Parts, bands, by_output};
+use crate::window::runs::{Runs, pairs, planes_a_task};
 use crate::window::{Axis, PoolDims};
 use pulp::{Simd, WithSimd};
 
 /// Elements of the lines of a band, which should stay in the first-level cache.
 const BAND: usize = 1 << 12;
 
-/// Work, in elements of windows, of planes that share scratch memory and a call.
-const SHARE: usize = 1 << 15;
-
-/// Strides up to which a copied line is no larger than a few lines.
-const STRIDES: usize = 4;
-
 /// Whether [`forward`] computes this geometry.
 pub(super) fn serves(dims: &PoolDims) -> bool {
-    has_byte_taps(dims) && dims.width().stride <= STRIDES && !dims.planes.is_empty()
+    has_byte_taps(dims) && Runs::serve(dims)
 }
 
 /// The maxima of all windows.
@@ -58,18 +53,12 @@ struct Plan<'a> {
     bands: Option<Bands>,
 }
 
-/// How lines are copied: padded, each residue of the columns modulo the stride on its own, so that each tap of a line of
-/// windows is a run of neighbours.
+/// Lines of windows that are pooled together, from copies of the lines that they hold.
 struct Bands {
     bands: Vec<Band>,
-    /// Columns of the padding on the left.
-    padding: usize,
-    /// Elements of a residue's run.
-    pitch: usize,
+    runs: Runs,
     /// Elements of a line of maxima.
-    out_pitch: usize,
-    /// Where the run of each tap starts in a line.
-    taps: Vec<usize>,
+    pitch: usize,
     /// The first tap of each window that does not lie in the padding.
     first: Vec<u32>,
     /// The most lines that a band has.
@@ -90,31 +79,14 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Planes that share scratch memory and a call.
-pub(super) fn planes_a_task(dims: &PoolDims) -> usize {
-    (SHARE / dims.work().max(1)).max(1)
-}
-
-/// Whether the windows of a line are its columns two by two.
-pub(super) fn pairs(width: &Axis) -> bool {
-    width.stride == 2 && width.kernel == 2 && width.side_by_side()
-}
-
 impl Bands {
     fn new(width: &Axis, parts: Parts) -> (Self, Parts) {
-        let stride = width.stride;
-        let padding = width.spans.first().map_or(0, |span| width.origin(span).wrapping_neg());
-        let out_pitch = width.output.next_multiple_of(LONGEST);
-        let run = |tap: usize| [tap * width.dilation % stride, tap * width.dilation / stride];
-        let reach = run(width.kernel - 1)[1] + 1 + out_pitch;
-        let copied = padding.div_ceil(stride) + width.input.div_ceil(stride).next_multiple_of(LONGEST);
-        let pitch = reach.max(copied);
-        let taps = (0..width.kernel).map(run).map(|[residue, at]| residue * pitch + at).collect();
+        let (runs, pitch) = (Runs::new(width), width.output.next_multiple_of(LONGEST));
         let mut first: Vec<u32> = width.spans.iter().map(|span| span.tap as u32).collect();
-        first.resize(out_pitch, 0);
-        let (parts, bands) = bands(parts, BAND / (stride * pitch + 2 * out_pitch));
+        first.resize(pitch, 0);
+        let (parts, bands) = bands(parts, BAND / (runs.len() + 2 * pitch));
         let lines = bands.iter().map(|band| band.inputs.len()).max().unwrap_or(0);
-        (Self { bands, padding, pitch, out_pitch, taps, first, lines }, parts)
+        (Self { bands, runs, pitch, first, lines }, parts)
     }
 }
 
@@ -137,7 +109,7 @@ impl<const TAPS: bool> WithSimd for Maxima<'_, TAPS> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { plan, x, mut out } = self;
-        let mut scratch = plan.bands.as_ref().map(|bands| Scratch::new(plan.width, bands));
+        let mut scratch = plan.bands.as_ref().map(Scratch::new);
         for plane in 0..out.y.len() / plan.plane_out {
             let (x, first) = (&x[plane * plan.plane_in..], plane * plan.plane_out);
             match (&plan.bands, &mut scratch) {
@@ -217,13 +189,7 @@ fn pair_plane<S: Simd, const TAPS: bool>(simd: S, plan: &Plan<'_>, x: &[f32], mu
 /// The larger of each two columns, from window `column` on.
 #[inline(always)]
 fn pair_maxima<S: Simd, const TAPS: bool>(simd: S, part: Part, x: &[f32], column: usize) -> Largest<S> {
-    let x = &x[part.line + 2 * column..];
-    let (a, b) = match S::as_simd_f32s(x).0 {
-        [a, b, ..] => (*a, *b),
-        [a] => (*a, simd.partial_load_f32s(&x[S::F32_LANES..])),
-        [] => (simd.partial_load_f32s(x), simd.splat_f32s(0.)),
-    };
-    let [even, odd] = deinterleave::<S>(a, b);
+    let [even, odd] = load_pairs(simd, &x[part.line + 2 * column..]);
     let first = Largest { max: even, tap: simd.splat_u32s(part.tap) };
     first.and::<TAPS, true>(simd, Largest { max: odd, tap: simd.splat_u32s(part.tap + 1) })
 }
@@ -236,11 +202,11 @@ struct Scratch {
 }
 
 impl Scratch {
-    fn new(width: &Axis, bands: &Bands) -> Self {
+    fn new(bands: &Bands) -> Self {
         Self {
-            lines: vec![f32::NEG_INFINITY; bands.lines * width.stride * bands.pitch],
-            maxima: vec![0.; bands.lines * bands.out_pitch],
-            taps: vec![0; bands.lines * bands.out_pitch],
+            lines: vec![f32::NEG_INFINITY; bands.lines * bands.runs.len()],
+            maxima: vec![0.; bands.lines * bands.pitch],
+            taps: vec![0; bands.lines * bands.pitch],
         }
     }
 }
@@ -256,9 +222,8 @@ fn band_maxima<S: Simd, const TAPS: bool>(
     out: Out<'_>,
 ) {
     let mut nan = lanes(simd, 0);
-    let line = plan.width.stride * bands.pitch;
-    for (&start, copy) in band.inputs.iter().zip(scratch.lines.chunks_exact_mut(line)) {
-        let found = copy_line(simd, plan.width, bands, &x[start..], copy);
+    for (&start, copy) in band.inputs.iter().zip(scratch.lines.chunks_exact_mut(bands.runs.len())) {
+        let found = bands.runs.copy(simd, &x[start..], copy, f32::NEG_INFINITY);
         nan = simd.or_m32s(nan, found);
     }
     if simd.first_true_m32s(nan) < S::F32_LANES {
@@ -270,53 +235,6 @@ fn band_maxima<S: Simd, const TAPS: bool>(
     }
 }
 
-/// Copies a line that starts with `x`; gives the lanes that met a NaN.
-#[inline(always)]
-fn copy_line<S: Simd>(simd: S, width: &Axis, bands: &Bands, x: &[f32], copy: &mut [f32]) -> S::m32s {
-    let (stride, padding, pitch) = (width.stride, bands.padding, bands.pitch);
-    let fill = simd.splat_f32s(f32::NEG_INFINITY);
-    let mut nan = lanes(simd, 0);
-    match stride {
-        1 => {
-            for column in (0..width.input).step_by(S::F32_LANES) {
-                let values = load_lanes(simd, &x[column..], lanes(simd, width.input - column), fill);
-                store(simd, &mut copy[padding + column..], values);
-                nan = simd.or_m32s(nan, simd.not_m32s(simd.equal_f32s(values, values)));
-            }
-        }
-        2 => {
-            let even = padding % 2 * pitch + padding / 2;
-            let odd = (padding + 1) % 2 * pitch + padding.div_ceil(2);
-            for column in (0..width.input).step_by(2 * S::F32_LANES) {
-                let a = load_lanes(simd, &x[column..], lanes(simd, width.input - column), fill);
-                let behind = (column + S::F32_LANES).min(width.input);
-                let b = load_lanes(simd, &x[behind..], lanes(simd, width.input - behind), fill);
-                let [a, b] = deinterleave::<S>(a, b);
-                store(simd, &mut copy[even + column / 2..], a);
-                store(simd, &mut copy[odd + column / 2..], b);
-                let numbers = simd.and_m32s(simd.equal_f32s(a, a), simd.equal_f32s(b, b));
-                nan = simd.or_m32s(nan, simd.not_m32s(numbers));
-            }
-        }
-        _ => {
-            let mut found = false;
-            for residue in 0..stride {
-                let first = (residue + stride - padding % stride) % stride;
-                let to = &mut copy[residue * pitch + (first + padding) / stride..];
-                let columns = x[..width.input].iter().skip(first).step_by(stride);
-                for (to, &x) in to.iter_mut().zip(columns) {
-                    *to = x;
-                    found |= x.is_nan();
-                }
-            }
-            if found {
-                nan = simd.not_m32s(nan);
-            }
-        }
-    }
-    nan
-}
-
 /// The maxima of a band's lines.
 #[inline(always)]
 fn across<S: Simd, const TAPS: bool, const NAN: bool>(
@@ -326,22 +244,22 @@ fn across<S: Simd, const TAPS: bool, const NAN: bool>(
     band: &Band,
     scratch: &mut Scratch,
 ) {
-    let (line, out_pitch) = (width.stride * bands.pitch, bands.out_pitch);
+    let (line, pitch, taps) = (bands.runs.len(), bands.pitch, &bands.runs.taps);
     for i in 0..band.inputs.len() {
         let x = &scratch.lines[i * line..][..line];
-        let (maxima, taps) = (&mut scratch.maxima[i * out_pitch..], &mut scratch.taps[i * out_pitch..]);
+        let (maxima, found) = (&mut scratch.maxima[i * pitch..], &mut scratch.taps[i * pitch..]);
         for column in (0..width.output).step_by(S::F32_LANES) {
             let mut all = Largest::<S> {
-                max: load::<S>(&x[bands.taps[0] + column..]),
+                max: load::<S>(&x[taps[0] + column..]),
                 tap: S::as_simd_u32s(&bands.first[column..][..S::U32_LANES]).0[0],
             };
-            for (tap, start) in bands.taps.iter().enumerate().skip(1) {
+            for (tap, start) in taps.iter().enumerate().skip(1) {
                 let next = Largest { max: load::<S>(&x[start + column..]), tap: simd.splat_u32s(tap as u32) };
                 all = all.and::<TAPS, NAN>(simd, next);
             }
             store(simd, &mut maxima[column..], all.max);
             if TAPS {
-                S::as_mut_simd_u32s(&mut taps[column..][..S::U32_LANES]).0[0] = all.tap;
+                S::as_mut_simd_u32s(&mut found[column..][..S::U32_LANES]).0[0] = all.tap;
             }
         }
     }
@@ -378,7 +296,7 @@ fn of_line<S: Simd, const TAPS: bool>(
     part: Part,
     column: usize,
 ) -> Largest<S> {
-    let at = part.line * bands.out_pitch + column;
+    let at = part.line * bands.pitch + column;
     let max = load::<S>(&scratch.maxima[at..]);
     let first = simd.splat_u32s(part.tap);
     if TAPS {

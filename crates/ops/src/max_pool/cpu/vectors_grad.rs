@@ -1,10 +1,10 @@
 //! The gradient of maximum pooling in float32, in vectors along the lines of the input: each element gathers from the
 //! windows that hold it, in their order, so that it is written once.
 
-use super::lines::{Part, Parts, by_input};
-use super::vectors::{pairs, planes_a_task};
 use crate::parallel;
-use crate::simd::{LONGEST, Tier, interleave, lanes, load, load_bytes, load_lanes, store};
+use crate::simd::{Tier, lanes, load, load_bytes, load_lanes, store, store_pairs};
+use crate::window::lines::{Part, Parts, by_input};
+use crate::window::runs::{Reach, Reaches, pairs, planes_a_task};
 use crate::window::{Axis, PoolDims};
 use pulp::{Simd, WithSimd};
 
@@ -13,7 +13,7 @@ const NONE: u8 = u8::MAX;
 
 /// Whether [`scatter`] computes this geometry, whose windows have byte taps.
 pub(super) fn serves(dims: &PoolDims) -> bool {
-    dims.width().stride <= 2 && !dims.planes.is_empty()
+    Reaches::serve(dims)
 }
 
 /// Adds `dy` to the elements it came from.
@@ -36,55 +36,14 @@ struct Plan<'a> {
     width: &'a Axis,
     parts: Parts,
     /// None where windows of two columns lie side by side, whose lines need no copies.
-    copies: Option<Copies>,
-}
-
-/// Padded copies of the lines of the output.
-struct Copies {
-    /// Columns before the first.
-    before: usize,
-    pitch: usize,
-    /// For each residue of the columns modulo the stride the taps that reach it, with where the windows begin in a copy for
-    /// the first such column, in the order of the windows.
-    reaches: Vec<Vec<Reach>>,
-}
-
-struct Reach {
-    tap: u32,
-    start: usize,
+    copies: Option<Reaches>,
 }
 
 impl<'a> Plan<'a> {
     fn new(dims: &'a PoolDims) -> Self {
         let (width, parts) = (dims.width(), by_input(dims));
-        let copies = (!pairs(width)).then(|| Copies::new(width));
+        let copies = (!pairs(width)).then(|| Reaches::new(width));
         Self { plane_in: dims.planes.plane_in, plane_out: dims.planes.plane_out, width, parts, copies }
-    }
-}
-
-impl Copies {
-    fn new(width: &Axis) -> Self {
-        let stride = width.stride as isize;
-        let padding = width.spans.first().map_or(0, |span| width.origin(span).wrapping_neg()) as isize;
-        // Column `stride · j + residue` lies under tap `t` of window `j + shift`.
-        let shifts = |residue: isize| {
-            let shift = move |tap: &usize| {
-                let apart = residue + padding - (tap * width.dilation) as isize;
-                (apart % stride == 0).then_some((*tap, apart / stride))
-            };
-            (0..width.kernel).rev().filter_map(move |tap| shift(&tap))
-        };
-        let all = || (0..stride).flat_map(shifts).map(|(_, shift)| shift);
-        let before = all().map(|shift| -shift).max().unwrap_or(0).max(0);
-        let behind = all().max().unwrap_or(0).max(0) as usize;
-        let columns = width.input.div_ceil(width.stride).max(width.output).next_multiple_of(LONGEST);
-        let reaches = (0..stride)
-            .map(|residue| {
-                let reach = |(tap, shift): (usize, isize)| Reach { tap: tap as u32, start: (before + shift) as usize };
-                shifts(residue).map(reach).collect()
-            })
-            .collect();
-        Self { before: before as usize, pitch: before as usize + columns + behind, reaches }
     }
 }
 
@@ -147,17 +106,9 @@ fn add_where<S: Simd>(simd: S, sum: S::f32s, tap: S::u32s, number: u32, dy: S::f
     simd.add_f32s(sum, simd.select_f32s(holds, dy, simd.splat_f32s(0.)))
 }
 
-#[inline(always)]
-fn store_pairs<S: Simd>(simd: S, dx: &mut [f32], [even, odd]: [S::f32s; 2]) {
-    let [a, b] = interleave::<S>(even, odd);
-    store(simd, dx, a);
-    let behind = S::F32_LANES.min(dx.len());
-    store(simd, &mut dx[behind..], b);
-}
-
 /// Copies the lines of one plane of the output.
 #[inline(always)]
-fn copy<S: Simd>(simd: S, plan: &Plan<'_>, copies: &Copies, taps: &[u8], dy: &[f32], to: &mut (Vec<u8>, Vec<f32>)) {
+fn copy<S: Simd>(simd: S, plan: &Plan<'_>, copies: &Reaches, taps: &[u8], dy: &[f32], to: &mut (Vec<u8>, Vec<f32>)) {
     let (width, zero) = (plan.width.output, simd.splat_f32s(0.));
     for line in 0..plan.plane_out / width {
         let (at, first) = (line * width, line * copies.pitch + copies.before);
@@ -171,13 +122,13 @@ fn copy<S: Simd>(simd: S, plan: &Plan<'_>, copies: &Copies, taps: &[u8], dy: &[f
 
 /// One plane, from copies of its lines.
 #[inline(always)]
-fn plane_grad<S: Simd>(simd: S, plan: &Plan<'_>, copies: &Copies, (taps, dy): &(Vec<u8>, Vec<f32>), dx: &mut [f32]) {
+fn plane_grad<S: Simd>(simd: S, plan: &Plan<'_>, copies: &Reaches, (taps, dy): &(Vec<u8>, Vec<f32>), dx: &mut [f32]) {
     let stride = plan.width.stride;
     for line in 0..plan.parts.len() {
         let parts = plan.parts.of(line);
         for column in (0..plan.width.input).step_by(stride * S::F32_LANES) {
             let dx = &mut dx[line * plan.width.input + column..];
-            match copies.reaches.as_slice() {
+            match copies.residues.as_slice() {
                 [all] => store(simd, dx, gathered(simd, copies, parts, all, taps, dy, column)),
                 [even, odd, ..] => {
                     let even = gathered(simd, copies, parts, even, taps, dy, column / 2);
@@ -194,7 +145,7 @@ fn plane_grad<S: Simd>(simd: S, plan: &Plan<'_>, copies: &Copies, (taps, dy): &(
 #[inline(always)]
 fn gathered<S: Simd>(
     simd: S,
-    copies: &Copies,
+    copies: &Reaches,
     parts: &[Part],
     reaches: &[Reach],
     taps: &[u8],

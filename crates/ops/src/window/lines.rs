@@ -1,20 +1,20 @@
 //! Which lines of the input a line of the output takes part in, and the other way round: the same for every plane, so that
 //! it is worked out once.
 
-use crate::window::PoolDims;
+use super::PoolDims;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// A line that takes part, and the number of the first tap it lies under.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Part {
-    pub(super) line: usize,
-    pub(super) tap: u32,
+pub(crate) struct Part {
+    pub(crate) line: usize,
+    pub(crate) tap: u32,
 }
 
 /// Lines, and the parts that each has: `ends` tells where they end.
 #[derive(Debug, Default)]
-pub(super) struct Parts {
+pub(crate) struct Parts {
     parts: Vec<Part>,
     ends: Vec<usize>,
 }
@@ -25,20 +25,20 @@ impl Parts {
         self.ends.push(self.parts.len());
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
 
     /// The parts of one line.
     #[inline(always)]
-    pub(super) fn of(&self, line: usize) -> &[Part] {
+    pub(crate) fn of(&self, line: usize) -> &[Part] {
         let start = if line == 0 { 0 } else { self.ends[line - 1] };
         &self.parts[start..self.ends[line]]
     }
 }
 
 /// For each line of the output plane the starts of the lines of the input that its windows hold, in order.
-pub(super) fn by_output(dims: &PoolDims) -> Parts {
+pub(crate) fn by_output(dims: &PoolDims) -> Parts {
     let mut parts = Parts::default();
     for row in dims.rows() {
         parts.push(row.tap_rows().map(|(tap, line)| Part { line, tap: tap as u32 }));
@@ -47,7 +47,7 @@ pub(super) fn by_output(dims: &PoolDims) -> Parts {
 }
 
 /// For each line of the input plane the lines of the output whose windows hold it, in order.
-pub(super) fn by_input(dims: &PoolDims) -> Parts {
+pub(crate) fn by_input(dims: &PoolDims) -> Parts {
     let width = dims.width().input;
     let mut held = vec![Vec::new(); dims.planes.plane_in / width];
     for (line, row) in dims.rows().enumerate() {
@@ -60,14 +60,14 @@ pub(super) fn by_input(dims: &PoolDims) -> Parts {
 
 /// Lines of the output that are pooled together, so that the lines of the input they share are read once.
 #[derive(Debug)]
-pub(super) struct Band {
-    pub(super) outputs: Range<usize>,
+pub(crate) struct Band {
+    pub(crate) outputs: Range<usize>,
     /// Where the lines of the input start.
-    pub(super) inputs: Vec<usize>,
+    pub(crate) inputs: Vec<usize>,
 }
 
 /// Bands over at most `lines` lines of the input each, or of one line of the output; `parts` then names lines of the band.
-pub(super) fn bands(mut parts: Parts, lines: usize) -> (Parts, Vec<Band>) {
+pub(crate) fn bands(mut parts: Parts, lines: usize) -> (Parts, Vec<Band>) {
     let mut bands: Vec<Band> = Vec::new();
     let mut places = BTreeMap::new();
     for line in 0..parts.len() {
