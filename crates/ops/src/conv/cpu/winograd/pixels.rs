@@ -38,6 +38,7 @@ fn image(
     out.resize(lines * columns, [0.; LANES]);
     let plane = height * width;
     let len = width.min(columns - before[1]);
+    let mut quads = vec![[0.; QUAD]; len];
     // A few channels at a time, so that their lines are read one after the other.
     for (part, x) in x.chunks(STREAMS * plane).enumerate() {
         for (line, out) in out.chunks_exact_mut(columns).enumerate() {
@@ -47,38 +48,19 @@ fn image(
                 let quad = part * STREAMS / QUAD + quad;
                 let line = |channel: usize| &x[channel * plane + y * width..][..len];
                 if x.len() == QUAD * plane {
-                    interleave([line(0), line(1), line(2), line(3)], out, quad);
+                    let [a, b, c, d] = [line(0), line(1), line(2), line(3)];
+                    for ((((quad, a), b), c), d) in quads.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+                        *quad = [*a, *b, *c, *d];
+                    }
                 } else {
                     for channel in 0..x.len() / plane {
-                        out.iter_mut().zip(line(channel)).for_each(|(out, x)| out[quad * QUAD + channel] = *x);
+                        quads.iter_mut().zip(line(channel)).for_each(|(quad, x)| quad[channel] = *x);
                     }
                 }
+                out.iter_mut().zip(&quads).for_each(|(out, from)| out.as_chunks_mut().0[quad] = *from);
             }
         }
     }
-}
-
-/// Writes lines of four channels into lanes `QUAD · quad…` of the pixels of `out`.
-#[inline(always)]
-fn interleave(lines: [&[f32]; QUAD], out: &mut [Lanes], quad: usize) {
-    let [(a, a_rest), (b, b_rest), (c, c_rest), (d, d_rest)] = lines.map(|line| line.as_chunks::<QUAD>());
-    let (pixels, rest) = out.as_chunks_mut::<QUAD>();
-    for ((((out, a), b), c), d) in pixels.iter_mut().zip(a).zip(b).zip(c).zip(d) {
-        let [one, two, three, four] = out;
-        let [e, f, g, h] = transposed([a, b, c, d]);
-        one.as_chunks_mut().0[quad] = e;
-        two.as_chunks_mut().0[quad] = f;
-        three.as_chunks_mut().0[quad] = g;
-        four.as_chunks_mut().0[quad] = h;
-    }
-    for ((((out, a), b), c), d) in rest.iter_mut().zip(a_rest).zip(b_rest).zip(c_rest).zip(d_rest) {
-        out.as_chunks_mut().0[quad] = [*a, *b, *c, *d];
-    }
-}
-
-#[inline(always)]
-fn transposed([a, b, c, d]: [&[f32; QUAD]; QUAD]) -> [[f32; QUAD]; QUAD] {
-    [[a[0], b[0], c[0], d[0]], [a[1], b[1], c[1], d[1]], [a[2], b[2], c[2], d[2]], [a[3], b[3], c[3], d[3]]]
 }
 
 /// Writes the tiles of `segment` into the channels of `y`.
@@ -116,7 +98,9 @@ fn separate(tiles: &[[Lanes; TILE * TILE]], line: usize, quad: usize, lines: [&m
     let [(a, a_rest), (b, b_rest), (c, c_rest), (d, d_rest)] = lines.map(|line| line.as_chunks_mut::<TILE>());
     for ((((tile, a), b), c), d) in tiles.iter().zip(&mut *a).zip(&mut *b).zip(&mut *c).zip(&mut *d) {
         let [e, f, g, h] = of_line(tile, line, quad);
-        [*a, *b, *c, *d] = transposed([e, f, g, h]);
+        for (lane, channel) in [a, b, c, d].into_iter().enumerate() {
+            *channel = [e[lane], f[lane], g[lane], h[lane]];
+        }
     }
     if let Some(tile) = tiles.get(a.len()) {
         let pixels = of_line(tile, line, quad);
