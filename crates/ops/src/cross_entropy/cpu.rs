@@ -5,7 +5,10 @@
 use super::spec::{Loss, Target};
 use crate::Reduction;
 use crate::parallel::{build, for_each_item};
+use crate::simd::Tier;
+use crate::softmax::max_and_sum;
 use crate::storage::Element;
+use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
 /// An exponential, in simple operations.
@@ -20,8 +23,14 @@ pub(super) struct Normaliser {
 }
 
 impl Normaliser {
+    #[inline(always)]
     fn neg_log_p<T: Element>(self, x: T) -> f64 {
         (self.max - x.to_f64()) + self.log_sum
+    }
+
+    #[inline(always)]
+    fn scaled_p<T: Element>(self, x: T, scale: f64) -> T {
+        T::from_f64(scale * T::from_f64(-self.neg_log_p(x)).vexp().to_f64())
     }
 }
 
@@ -70,10 +79,15 @@ impl<'a, T: Element> Position<'a, T> {
 pub(super) fn normalisers<T: Element>(loss: &Loss, x: &[T]) -> Vec<Normaliser> {
     let classes = loss.dims.classes;
     build(loss.dims.positions(), Normaliser::default(), 1, classes * EXP, |index, out| {
+        if loss.dims.inner == 1 {
+            let (max, sum) = max_and_sum(&x[index * classes..][..classes]);
+            out[0] = Normaliser { max: max.to_f64(), log_sum: sum.ln() };
+            return;
+        }
         let position = Position::<T>::new(loss, None, index);
         let logits = || (0..classes).map(|class| x[position.at(class)]);
         let max = logits().fold(T::neg_infinity(), num_traits::Float::max);
-        let sum: f64 = logits().map(|x| (x - max).exp().to_f64()).sum();
+        let sum: f64 = logits().map(|x| (x - max).vexp().to_f64()).sum();
         out[0] = Normaliser { max: max.to_f64(), log_sum: sum.ln() };
     })
 }
@@ -115,16 +129,40 @@ pub(super) fn logits_grad<T: Element>(
         let dy = position_grad(loss, dy, position.index);
         let mass: f64 = position.shared().map(|class| position.share(class)).sum();
         let normaliser = normalisers[position.index];
-        for class in 0..loss.dims.classes {
-            let at = position.at(class);
-            let p = T::from_f64(-normaliser.neg_log_p(x[at])).exp();
-            dx[at - first] = T::from_f64(dy * mass * p.to_f64());
+        let scale = dy * mass;
+        if loss.dims.inner == 1 {
+            Tier::best().run(Probabilities { x: &x[first..], normaliser, scale, out: dx });
+        } else {
+            for class in 0..loss.dims.classes {
+                let at = position.at(class);
+                dx[at - first] = normaliser.scaled_p(x[at], scale);
+            }
         }
         for class in position.shared() {
             let dx = &mut dx[position.at(class) - first];
             *dx = T::from_f64(dx.to_f64() - dy * position.share(class));
         }
     })
+}
+
+/// The probabilities of one position's classes, which lie side by side, times `scale`.
+struct Probabilities<'a, T> {
+    x: &'a [T],
+    normaliser: Normaliser,
+    scale: f64,
+    out: &'a mut [T],
+}
+
+impl<T: Element> WithSimd for Probabilities<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { x, normaliser, scale, out } = self;
+        for (out, &x) in out.iter_mut().zip(x) {
+            *out = normaliser.scaled_p(x, scale);
+        }
+    }
 }
 
 /// The gradient of class probabilities.

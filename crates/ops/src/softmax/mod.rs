@@ -4,6 +4,8 @@ mod autograd;
 mod cpu;
 mod spec;
 
+pub(crate) use cpu::max_and_sum;
+
 use crate::Result;
 use crate::operator::Apply;
 use autograd::{LogSoftmax, Softmax};

@@ -33,13 +33,11 @@ pub(super) fn forward(tier: Tier, dims: &PoolDims, divisor: Divisor, x: &[f32]) 
         None => (by_output(dims), Vec::new()),
         Some(_) => bands(by_output(dims), lines),
     };
-    let mut y = vec![0.; dims.planes.output_len];
-    parallel::for_each_item(&mut y, planes * plane_out, planes * dims.work(), |task, y| {
+    parallel::build(dims.planes.output_len, 0., planes * plane_out, planes * dims.work(), |task, y| {
         let x = &x[task * planes * plane_in..];
         let means = Means { dims, scales: &scales, parts: &parts, runs: runs.as_ref(), bands: &bands, x, y };
         tier.run(means);
-    });
-    y
+    })
 }
 
 /// `dy` over its divisor, added to every element of its window.
@@ -48,12 +46,10 @@ pub(super) fn input_grad(tier: Tier, dims: &PoolDims, divisor: Divisor, dy: &[f3
     let (plane_in, plane_out) = (dims.planes.plane_in, dims.planes.plane_out);
     let reaches = (!pairs(dims.width())).then(|| Reaches::new(dims.width()));
     let parts = by_input(dims);
-    let mut dx = vec![0.; dims.planes.input.iter().product()];
-    parallel::for_each_item(&mut dx, planes * plane_in, planes * dims.work(), |task, dx| {
+    parallel::build(dims.planes.input.iter().product(), 0., planes * plane_in, planes * dims.work(), |task, dx| {
         let outputs = task * planes * plane_out..(task * planes + dx.len() / plane_in) * plane_out;
         tier.run(Spread { dims, scales: &scales, parts: &parts, reaches: reaches.as_ref(), dy: &dy[outputs], dx });
-    });
-    dx
+    })
 }
 
 /// What the sums of one plane are divided by.

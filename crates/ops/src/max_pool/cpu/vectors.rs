@@ -22,13 +22,11 @@ pub(super) fn serves(dims: &PoolDims) -> bool {
 /// The maxima of all windows.
 pub(super) fn forward(tier: Tier, dims: &PoolDims, x: &[f32]) -> Vec<f32> {
     let plan = Plan::new(dims);
-    let mut y = vec![0.; dims.planes.output_len];
-    let planes = planes_a_task(dims);
-    parallel::for_each_item(&mut y, planes * plan.plane_out, planes * dims.work(), |task, y| {
+    let (planes, len) = (planes_a_task(dims), dims.planes.output_len);
+    parallel::build(len, 0., planes * plan.plane_out, planes * dims.work(), |task, y| {
         let x = &x[task * planes * plan.plane_in..];
         tier.run(Maxima::<false> { plan: &plan, x, out: Out { y, taps: &mut [] } });
-    });
-    y
+    })
 }
 
 /// The maxima of all windows and the taps that hold them.

@@ -20,13 +20,11 @@ pub(super) fn serves(dims: &PoolDims) -> bool {
 pub(super) fn scatter(tier: Tier, dims: &PoolDims, taps: &[u8], dy: &[f32]) -> Vec<f32> {
     let (plane_in, plane_out) = (dims.planes.plane_in, dims.planes.plane_out);
     let plan = Plan::new(dims);
-    let mut dx = vec![0.; dims.planes.input.iter().product()];
-    let planes = planes_a_task(dims);
-    parallel::for_each_item(&mut dx, planes * plane_in, planes * dims.work(), |task, dx| {
+    let (planes, len) = (planes_a_task(dims), dims.planes.input.iter().product());
+    parallel::build(len, 0., planes * plane_in, planes * dims.work(), |task, dx| {
         let outputs = task * planes * plane_out..(task * planes + dx.len() / plane_in) * plane_out;
         tier.run(Scatter { plan: &plan, taps: &taps[outputs.clone()], dy: &dy[outputs], dx });
-    });
-    dx
+    })
 }
 
 /// What is the same for every plane.
