@@ -6,6 +6,7 @@
 mod activation;
 mod conv;
 mod conv_transpose;
+mod draw;
 mod dropout;
 mod error;
 mod fuse;
@@ -32,6 +33,7 @@ pub use conv_transpose::{
     ConvTranspose, ConvTranspose1d, ConvTranspose1dConfig, ConvTranspose2d, ConvTranspose2dConfig, ConvTranspose3d,
     ConvTranspose3dConfig, ConvTransposeConfig,
 };
+pub use draw::draw;
 pub use dropout::{AlphaDropout, DropBlock2d, DropPath, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout};
 pub use error::{Differences, Error, Result};
 pub use layer::{Eval, Layer, ModuleTLayer, Train};

@@ -1,6 +1,6 @@
 //! What a network is made of and what it costs, as a table.
 
-use crate::{Layer, observe};
+use crate::{Layer, LayerCall, observe};
 use candle_core::{DType, Device, Result, Shape, Tensor};
 use std::collections::HashSet;
 use std::fmt::{Display, Formatter};
@@ -9,6 +9,8 @@ use taper_ops::Mode;
 /// The layers of a network in the order of their calls: see [`summary`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
+    /// The shape of the input.
+    pub input_shape: Vec<usize>,
     /// A row a call.
     pub rows: Vec<SummaryRow>,
 }
@@ -22,16 +24,22 @@ pub struct SummaryRow {
     pub kind: String,
     /// The layer in full, as it displays itself.
     pub text: String,
+    /// The shape of its input.
+    pub input_shape: Vec<usize>,
     /// The shape of its output.
     pub output_shape: Vec<usize>,
     /// The number of its parameters that no earlier row has counted; `None` where it is not known.
     pub parameters: Option<usize>,
     /// Its multiply-adds; `None` where they are not known.
     pub multiply_adds: Option<u64>,
+    /// The bytes of its output. A view of its input, such as a flattened one, counts as if it were a copy.
+    pub output_bytes: u64,
+    /// The bytes of the parameters that no earlier row has counted; `None` where they are not known.
+    pub parameter_bytes: Option<u64>,
 }
 
 /// Runs `layer` once, in evaluation, on zeros of `input_shape` (batch included), and tells what each leaf layer makes
-/// of it: output shape, parameters, and multiply-adds of convolutions and linear maps.
+/// of it: output shape, parameters, multiply-adds of convolutions and linear maps, and memory.
 ///
 /// # Errors
 /// Those of the forward pass.
@@ -49,6 +57,7 @@ pub struct SummaryRow {
 /// let summary = summary(&net, (1, 1, 4, 4), DType::F32, &Device::Cpu)?;
 /// assert_eq!(summary.parameters(), 3 * 6 + 3 + 18 * 10 + 10);
 /// assert_eq!(summary.multiply_adds(), 18 * 6 + 18 * 10);
+/// assert_eq!(summary.activation_bytes(), 4 * (18 + 18 + 10));
 /// println!("{summary}");
 /// # Ok::<(), candle_core::Error>(())
 /// ```
@@ -57,18 +66,32 @@ pub fn summary(layer: &dyn Layer, input_shape: impl Into<Shape>, dtype: DType, d
     let (output, calls) = observe(|| layer.forward_in(&x, &Mode::eval()));
     output?;
     let mut counted = HashSet::new();
-    let rows = calls.into_iter().map(|call| SummaryRow {
-        name: call.name,
-        kind: call.kind,
-        text: call.text,
-        output_shape: call.output.dims().to_vec(),
-        multiply_adds: call.cost.as_ref().map(|cost| cost.multiply_adds),
-        parameters: call.cost.map(|cost| {
-            let new = cost.parameters.iter().filter(|tensor| counted.insert(tensor.id()));
-            new.map(Tensor::elem_count).sum()
-        }),
+    let rows = calls.into_iter().map(|call| {
+        let [input_shape, output_shape] = [&call.input, &call.output].map(|tensor| tensor.dims().to_vec());
+        let output_bytes = bytes(&call.output);
+        let multiply_adds = call.cost.as_ref().map(|cost| cost.multiply_adds);
+        let new: Option<Vec<Tensor>> =
+            call.cost.map(|cost| cost.parameters.into_iter().filter(|tensor| counted.insert(tensor.id())).collect());
+        let parameters = new.as_ref().map(|new| new.iter().map(Tensor::elem_count).sum());
+        let parameter_bytes = new.map(|new| new.iter().map(bytes).sum());
+        let LayerCall { name, kind, text, .. } = call;
+        SummaryRow {
+            name,
+            kind,
+            text,
+            input_shape,
+            output_shape,
+            parameters,
+            multiply_adds,
+            output_bytes,
+            parameter_bytes,
+        }
     });
-    Ok(Summary { rows: rows.collect() })
+    Ok(Summary { input_shape: x.dims().to_vec(), rows: rows.collect() })
+}
+
+fn bytes(tensor: &Tensor) -> u64 {
+    (tensor.elem_count() * tensor.dtype().size_in_bytes()) as u64
 }
 
 impl Summary {
@@ -81,36 +104,64 @@ impl Summary {
     pub fn multiply_adds(&self) -> u64 {
         self.rows.iter().filter_map(|row| row.multiply_adds).sum()
     }
+
+    /// The bytes of the parameters in all. Gradients take as many again in training, and AdamW's state twice as many.
+    pub fn parameter_bytes(&self) -> u64 {
+        self.rows.iter().filter_map(|row| row.parameter_bytes).sum()
+    }
+
+    /// The bytes of all outputs, about what training keeps for the backward pass. Memory grows with the batch.
+    pub fn activation_bytes(&self) -> u64 {
+        self.rows.iter().map(|row| row.output_bytes).sum()
+    }
 }
 
 impl Display for Summary {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         let known = |count: Option<u64>| count.map_or_else(|| "?".to_owned(), thousands);
-        let mut cells = vec![["Layer", "Kind", "Output shape", "Parameters", "Multiply-adds"].map(str::to_owned)];
+        let head = ["Layer", "Kind", "Output shape", "Parameters", "Multiply-adds", "Activations"];
+        let mut cells = vec![head.map(str::to_owned)];
         cells.extend(self.rows.iter().map(|row| {
             let name = if row.name == row.kind { "" } else { &row.name };
-            let shape = format!("{:?}", row.output_shape);
+            let (shape, memory) = (format!("{:?}", row.output_shape), binary(row.output_bytes));
             let parameters = known(row.parameters.map(|count| count as u64));
-            [name.to_owned(), row.kind.clone(), shape, parameters, known(row.multiply_adds)]
+            [name.to_owned(), row.kind.clone(), shape, parameters, known(row.multiply_adds), memory]
         }));
-        let (parameters, multiply_adds) = (thousands(self.parameters() as u64), thousands(self.multiply_adds()));
-        cells.push(["Total".to_owned(), String::new(), String::new(), parameters, multiply_adds]);
+        let numbers = [self.parameters() as u64, self.multiply_adds()].map(thousands);
+        let [parameters, multiply_adds] = numbers;
+        let memory = binary(self.activation_bytes());
+        cells.push(["Total".to_owned(), String::new(), String::new(), parameters, multiply_adds, memory]);
 
         let width = |column: usize| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        let [w0, w1, w2, w3, w4] = std::array::from_fn(width);
+        let [w0, w1, w2, w3, w4, w5] = std::array::from_fn(width);
         let mut lines = Vec::with_capacity(cells.len() + 2);
-        for [name, kind, shape, parameters, adds] in &cells {
-            lines.push(format!("{name:w0$}  {kind:w1$}  {shape:w2$}  {parameters:>w3$}  {adds:>w4$}"));
+        for [name, kind, shape, parameters, adds, memory] in &cells {
+            let line = format!("{name:w0$}  {kind:w1$}  {shape:w2$}  {parameters:>w3$}  {adds:>w4$}  {memory:>w5$}");
+            lines.push(line);
         }
-        let rule = "-".repeat(w0 + w1 + w2 + w3 + w4 + 8);
+        let rule = "-".repeat(w0 + w1 + w2 + w3 + w4 + w5 + 10);
         lines.insert(lines.len() - 1, rule.clone());
         lines.insert(1, rule);
+        lines.push(format!("Memory of the parameters: {}", binary(self.parameter_bytes())));
         f.write_str(&lines.join("\n"))
     }
 }
 
+/// `640 B`, `12.5 KiB`, `3.0 MiB`.
+fn binary(bytes: u64) -> String {
+    let mut size = bytes as f64;
+    for unit in ["B", "KiB", "MiB", "GiB"] {
+        if size < 1024.0 {
+            let digits = usize::from(unit != "B");
+            return format!("{size:.digits$} {unit}");
+        }
+        size /= 1024.0;
+    }
+    format!("{size:.1} TiB")
+}
+
 /// `1,234,567`.
-fn thousands(number: u64) -> String {
+pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() * 4 / 3);
     for (index, digit) in digits.chars().enumerate() {

@@ -64,23 +64,24 @@ fn the_summary_of_lenet_is_the_one_worked_out_by_hand() {
     assert_eq!(
         table.to_string(),
         "\
-Layer  Kind       Output shape     Parameters  Multiply-adds
-------------------------------------------------------------
-conv1  Conv2d     [1, 6, 28, 28]          156        117,600
-       ReLU       [1, 6, 28, 28]            0              0
-       MaxPool2d  [1, 6, 14, 14]            0              0
-conv2  Conv2d     [1, 16, 10, 10]       2,416        240,000
-       ReLU       [1, 16, 10, 10]           0              0
-       MaxPool2d  [1, 16, 5, 5]             0              0
-       Flatten    [1, 400]                  0              0
-       Dropout    [1, 400]                  0              0
-fc1    Linear     [1, 120]             48,120         48,000
-       ReLU       [1, 120]                  0              0
-fc2    Linear     [1, 84]              10,164         10,080
-       ReLU       [1, 84]                   0              0
-fc3    Linear     [1, 10]                 850            840
-------------------------------------------------------------
-Total                                  61,706        416,520"
+Layer  Kind       Output shape     Parameters  Multiply-adds  Activations
+-------------------------------------------------------------------------
+conv1  Conv2d     [1, 6, 28, 28]          156        117,600     18.4 KiB
+       ReLU       [1, 6, 28, 28]            0              0     18.4 KiB
+       MaxPool2d  [1, 6, 14, 14]            0              0      4.6 KiB
+conv2  Conv2d     [1, 16, 10, 10]       2,416        240,000      6.2 KiB
+       ReLU       [1, 16, 10, 10]           0              0      6.2 KiB
+       MaxPool2d  [1, 16, 5, 5]             0              0      1.6 KiB
+       Flatten    [1, 400]                  0              0      1.6 KiB
+       Dropout    [1, 400]                  0              0      1.6 KiB
+fc1    Linear     [1, 120]             48,120         48,000        480 B
+       ReLU       [1, 120]                  0              0        480 B
+fc2    Linear     [1, 84]              10,164         10,080        336 B
+       ReLU       [1, 84]                   0              0        336 B
+fc3    Linear     [1, 10]                 850            840         40 B
+-------------------------------------------------------------------------
+Total                                  61,706        416,520     60.2 KiB
+Memory of the parameters: 241.0 KiB"
     );
     assert_eq!(table.rows[2].text, "MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)");
 }
@@ -93,6 +94,7 @@ fn groups_batches_and_other_dtypes_are_counted_right() {
     let table = summary(&conv, (3, 4, 9, 5), DType::F64, &Device::Cpu).unwrap();
     assert_eq!(table.rows[0].output_shape, [3, 6, 4, 4]);
     assert_eq!((table.parameters(), table.multiply_adds()), (6 * 2 * 6, 3 * 6 * 16 * 2 * 6));
+    assert_eq!((table.parameter_bytes(), table.activation_bytes()), (8 * 6 * 2 * 6, 8 * 3 * 6 * 16));
 }
 
 #[test]
@@ -102,6 +104,7 @@ fn a_shared_layer_has_its_parameters_counted_once() {
     let table = summary(&net, (2, 4), DType::F32, &Device::Cpu).unwrap();
     assert_eq!(table.rows.iter().map(|row| row.parameters).collect::<Vec<_>>(), [Some(20), Some(0)]);
     assert_eq!(table.multiply_adds(), 2 * 2 * 16);
+    assert_eq!((table.parameter_bytes(), table.activation_bytes()), (80, 2 * 2 * 4 * 4));
 }
 
 #[test]
@@ -112,7 +115,7 @@ fn modules_from_elsewhere_show_that_their_cost_is_not_known() {
     assert_eq!((table.rows[1].parameters, table.rows[1].multiply_adds), (None, None));
     assert_eq!(
         table.to_string().lines().nth(3).unwrap().split_whitespace().collect::<Vec<_>>(),
-        ["head", "[2,", "3]", "?", "?"]
+        ["head", "[2,", "3]", "?", "?", "24", "B"]
     );
 }
 

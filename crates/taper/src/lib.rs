@@ -107,7 +107,7 @@ pub mod prelude {
         AdaptiveAvgPool2d, AvgPool2d, BatchNorm1d, BatchNorm2d, BatchNorm3d, BatchNormConfig, Conv1d, Conv1dConfig,
         Conv2d, Conv2dConfig, Conv3d, Conv3dConfig, ConvTranspose2d, ConvTranspose2dConfig, Dropout, Dropout2d,
         Flatten, GELU, GroupNorm, GroupNormConfig, Layer, LayerNorm, LayerNormConfig, LeakyReLU, Linear, MaxPool2d,
-        ReLU, Sequential, SiLU, Sigmoid, Softmax, Tanh, Upsample2d, VarStore, observe, summary,
+        ReLU, Sequential, SiLU, Sigmoid, Softmax, Tanh, Upsample2d, VarStore, draw, observe, summary,
     };
     pub use crate::ops::{
         AvgPoolSpec, ConvSpec, CrossEntropySpec, InterpolateMode, MaxPoolSpec, Mode, Padding, avg_pool2d, conv2d,
@@ -118,7 +118,9 @@ pub mod prelude {
     };
     pub use crate::trainer::optim::{Adam, AdamConfig, AdamW, AdamWConfig, ParamGroup, Sgd, SgdConfig};
     pub use crate::trainer::schedule::{CosineAnnealing, OneCycle, ReduceOnPlateau, Warmup};
-    pub use crate::trainer::{Checkpoints, CsvLog, Ema, JsonLines, LrFinder, Progress, TensorBoard, Trainer};
+    pub use crate::trainer::{
+        Checkpoints, CsvLog, Ema, JsonLines, LrFinder, Progress, TensorBoard, Trainer,
+    };
     pub use crate::{DType, Device, Module, Tensor, Var, VarBuilder};
 }
 

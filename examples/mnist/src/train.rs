@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use taper::layers::{Layer, LayerCall, Sequential, VarStore, observe, summary};
+use taper::layers::{Layer, LayerCall, Sequential, VarStore, draw, observe, summary};
 use taper::ops::Mode;
 use taper::trainer::data::{Dataset, InMemoryDataset, save_image_grid};
-use taper::trainer::{self, EpochRecord, History, prepare_folder};
+use taper::trainer::{self, EpochRecord, History, prepare_folder, write_atomic};
 use taper::{DType, Device};
 
 use crate::cli::TrainArgs;
@@ -32,7 +32,9 @@ pub(crate) fn train(args: &TrainArgs, device: &Device, out: &mut impl Write) -> 
     let store = VarStore::new(args.seed, DType::F32, device);
     let net = model::network(store.builder())?;
     let side = SIDE as usize;
-    writeln!(out, "{}", summary(&net, (1, 1, side, side), DType::F32, device)?)?;
+    let table = summary(&net, (1, 1, side, side), DType::F32, device)?;
+    writeln!(out, "{table}")?;
+    write_atomic(&dir.join("network.svg"), draw(&table).as_bytes())?;
     let (learnt, judged, epochs) = (digits.train.len(), digits.test.len(), args.epochs);
     writeln!(out, "training digits: {learnt}, test digits: {judged}, epochs: {epochs}")?;
     out.flush()?;
@@ -55,7 +57,7 @@ pub(crate) fn train(args: &TrainArgs, device: &Device, out: &mut impl Write) -> 
 
     store.save(dir.join("model.safetensors"))?;
     let readings = readings::read(&net, &digits.test)?;
-    draw(&net, &digits, &history, &readings, dir)?;
+    draw_pictures(&net, &digits, &history, &readings, dir)?;
     tell(dir, out)?;
     writeln!(out, "test accuracy: {:.2} %", 100.0 * readings::accuracy(&readings, &digits.test))?;
     Ok(())
@@ -96,6 +98,7 @@ fn tell(dir: &Path, out: &mut impl Write) -> Result<()> {
         ("metrics.csv", "loss and accuracy of each epoch"),
         ("curves.png", "the same, drawn"),
         ("mistakes.png", "the test digits it misread"),
+        ("network.svg", "the network, drawn"),
         ("feature_maps.png", "what each convolution and each pooling makes of one digit"),
         ("checkpoints/", "what --resume goes on from"),
     ] {
@@ -112,7 +115,7 @@ fn tell(dir: &Path, out: &mut impl Write) -> Result<()> {
     Ok(writeln!(out)?)
 }
 
-fn draw(net: &Sequential, digits: &Digits, history: &History, readings: &[Reading], dir: &Path) -> Result<()> {
+fn draw_pictures(net: &Sequential, digits: &Digits, history: &History, readings: &[Reading], dir: &Path) -> Result<()> {
     let epochs: Vec<Epoch> = history.epochs.iter().filter_map(epoch).collect();
     pictures::curves(&dir.join("curves.png"), &epochs)?;
     pictures::mistakes(&dir.join("mistakes.png"), mistakes(&digits.test, readings)?, digits.test.len())?;

@@ -60,6 +60,8 @@ fn neither_threads_nor_a_kill_change_a_bit() {
         assert!(told.contains(picture), "{told}");
         assert!(image::open(one.join(picture)).unwrap().width() > 1000, "{picture}");
     }
+    let drawing = fs::read_to_string(one.join("network.svg")).unwrap();
+    assert!(drawing.contains("conv2") && drawing.contains("16 × 14 × 14"), "{drawing}");
     assert_eq!(fs::read_to_string(one.join("metrics.csv")).unwrap().lines().count(), 1 + 7);
 
     succeed(&arguments(&data, &path(&two), &["train", "--threads", "2"][1..]));
