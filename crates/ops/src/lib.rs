@@ -28,6 +28,7 @@ mod linear_map;
 mod local_response_norm;
 mod loss;
 mod lp_pool;
+mod machine;
 mod math;
 mod matmul;
 mod max_pool;
@@ -82,6 +83,7 @@ pub use loss::{
     BinaryCrossEntropySpec, binary_cross_entropy_with_logits, huber_loss, kl_div, l1_loss, mse_loss, smooth_l1_loss,
 };
 pub use lp_pool::{LpPoolSpec, lp_pool1d, lp_pool2d, lp_pool3d};
+pub use machine::Machine;
 pub use max_pool::{
     MaxPoolSpec, max_pool1d, max_pool1d_with_indices, max_pool2d, max_pool2d_with_indices, max_pool3d,
     max_pool3d_with_indices,

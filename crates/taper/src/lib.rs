@@ -119,7 +119,7 @@ pub mod prelude {
     pub use crate::trainer::optim::{Adam, AdamConfig, AdamW, AdamWConfig, ParamGroup, Sgd, SgdConfig};
     pub use crate::trainer::schedule::{CosineAnnealing, OneCycle, ReduceOnPlateau, Warmup};
     pub use crate::trainer::{
-        Checkpoints, CsvLog, Ema, JsonLines, LrFinder, Progress, TensorBoard, Trainer,
+        Checkpoints, CsvLog, Ema, HtmlReport, JsonLines, LrFinder, Progress, TensorBoard, Trainer,
     };
     pub use crate::{DType, Device, Module, Tensor, Var, VarBuilder};
 }

@@ -21,6 +21,6 @@ pub use error::{Error, Result};
 pub use file::{prepare_folder, write_atomic};
 pub use history::{EpochRecord, History};
 pub use metrics::{Accuracy, Metrics};
-pub use observer::{CsvLog, FitStart, JsonLines, Observer, Progress, Resume, StepEnd, TensorBoard};
+pub use observer::{CsvLog, FitStart, HtmlReport, JsonLines, Observer, Progress, Resume, StepEnd, TensorBoard};
 pub use schedule::{Rates, Schedule};
 pub use trainer::{Ema, LrCurve, LrFinder, LrPoint, Trainer};

@@ -83,7 +83,16 @@ fn record(epoch: usize) -> EpochRecord {
 fn play(mut log: JsonLines, done: usize, last: usize) {
     let mut history = History { epochs: (1..=done / 3).map(record).collect() };
     let (epoch, batch) = (done / 3, done % 3);
-    let start = FitStart { epochs: 4, batches_per_epoch: 3, epoch, batch, step: done, history: &history, resume: None };
+    let start = FitStart {
+        configuration: &BTreeMap::new(),
+        epochs: 4,
+        batches_per_epoch: 3,
+        epoch,
+        batch,
+        step: done,
+        history: &history,
+        resume: None,
+    };
     log.on_fit_start(&start).unwrap();
     for i in done + 1..=last {
         log.on_step(&step(i)).unwrap();

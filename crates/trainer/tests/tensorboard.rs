@@ -204,9 +204,17 @@ fn a_run_that_was_killed_and_resumed_shows_each_step_once() {
 }
 
 fn start(board: &mut TensorBoard) {
-    let history = History::default();
-    let start =
-        FitStart { epochs: 1, batches_per_epoch: 2, epoch: 0, batch: 0, step: 0, history: &history, resume: None };
+    let (configuration, history) = (BTreeMap::new(), History::default());
+    let start = FitStart {
+        configuration: &configuration,
+        epochs: 1,
+        batches_per_epoch: 2,
+        epoch: 0,
+        batch: 0,
+        step: 0,
+        history: &history,
+        resume: None,
+    };
     board.on_fit_start(&start).unwrap();
 }
 

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
@@ -96,6 +97,16 @@ pub(crate) enum Source {
     Embedded,
     Hub,
     Folder(PathBuf),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Embedded => f.write_str("embedded in the program"),
+            Self::Hub => f.write_str("from the hub, ylecun/mnist"),
+            Self::Folder(folder) => write!(f, "from {}", folder.display()),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Args)]

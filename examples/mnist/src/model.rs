@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use taper::prelude::*;
 use taper::trainer::data::{InMemoryDataset, Loader, Normalize, RandomAffine};
 use taper::trainer::schedule::OneCycle;
-use taper::trainer::{self, Checkpoints, CsvLog, History, Progress, Trainer};
+use taper::trainer::{self, Checkpoints, CsvLog, History, HtmlReport, Progress, Trainer};
 
 use crate::cli::TrainArgs;
 use crate::data::Digits;
@@ -36,6 +36,7 @@ pub(crate) fn train(
     digits: &Digits,
     args: &TrainArgs,
     out: &Path,
+    report: HtmlReport<'_>,
     stop: Arc<AtomicBool>,
 ) -> trainer::Result<History> {
     let epochs = args.epochs as usize;
@@ -50,6 +51,7 @@ pub(crate) fn train(
         .stop_when(stop)
         .observer(Progress::stderr())
         .observer(CsvLog::new(out.join("metrics.csv")))
+        .observer(report)
         .fit(&train, Some(&batches(&digits.test)?))
 }
 

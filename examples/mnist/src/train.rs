@@ -9,7 +9,7 @@ use std::time::Instant;
 use taper::layers::{Layer, LayerCall, Sequential, VarStore, draw, observe, summary};
 use taper::ops::Mode;
 use taper::trainer::data::{Dataset, InMemoryDataset, save_image_grid};
-use taper::trainer::{self, EpochRecord, History, prepare_folder, write_atomic};
+use taper::trainer::{self, EpochRecord, History, HtmlReport, prepare_folder, write_atomic};
 use taper::{DType, Device};
 
 use crate::cli::TrainArgs;
@@ -34,7 +34,8 @@ pub(crate) fn train(args: &TrainArgs, device: &Device, out: &mut impl Write) -> 
     let side = SIDE as usize;
     let table = summary(&net, (1, 1, side, side), DType::F32, device)?;
     writeln!(out, "{table}")?;
-    write_atomic(&dir.join("network.svg"), draw(&table).as_bytes())?;
+    let drawing = draw(&table);
+    write_atomic(&dir.join("network.svg"), drawing.as_bytes())?;
     let (learnt, judged, epochs) = (digits.train.len(), digits.test.len(), args.epochs);
     writeln!(out, "training digits: {learnt}, test digits: {judged}, epochs: {epochs}")?;
     out.flush()?;
@@ -45,10 +46,16 @@ pub(crate) fn train(args: &TrainArgs, device: &Device, out: &mut impl Write) -> 
         }
     }
 
+    let report = HtmlReport::new(dir.join("report.html"))
+        .title("Handwritten digits")
+        .note("data", format!("{learnt} training digits, {judged} test digits, {}", args.data.data))
+        .table(table.to_string())
+        .drawing(drawing)
+        .predictions(&model::batches(&digits.test)?, |x| net.forward_in(x, &Mode::eval()));
     let start = Instant::now();
     let interruption = Interruption::install()?;
     let stop = Arc::clone(&interruption.asked);
-    let history = model::train(&net, &store, &digits, args, dir, stop).map_err(|error| match error {
+    let history = model::train(&net, &store, &digits, args, dir, report, stop).map_err(|error| match error {
         trainer::Error::Stopped { .. } => Error::new(format!("{error}; start the same command with `--resume`")),
         other => other.into(),
     })?;
@@ -98,6 +105,7 @@ fn tell(dir: &Path, out: &mut impl Write) -> Result<()> {
         ("metrics.csv", "loss and accuracy of each epoch"),
         ("curves.png", "the same, drawn"),
         ("mistakes.png", "the test digits it misread"),
+        ("report.html", "all of it on one page, with the digits it is most wrong about"),
         ("network.svg", "the network, drawn"),
         ("feature_maps.png", "what each convolution and each pooling makes of one digit"),
         ("checkpoints/", "what --resume goes on from"),

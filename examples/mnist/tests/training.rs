@@ -60,6 +60,8 @@ fn neither_threads_nor_a_kill_change_a_bit() {
         assert!(told.contains(picture), "{told}");
         assert!(image::open(one.join(picture)).unwrap().width() > 1000, "{picture}");
     }
+    let report = fs::read_to_string(one.join("report.html")).unwrap();
+    assert!(report.contains("7 of 7 epochs, ended") && report.contains("Confusion matrix"));
     let drawing = fs::read_to_string(one.join("network.svg")).unwrap();
     assert!(drawing.contains("conv2") && drawing.contains("16 × 14 × 14"), "{drawing}");
     assert_eq!(fs::read_to_string(one.join("metrics.csv")).unwrap().lines().count(), 1 + 7);

@@ -1,16 +1,19 @@
 //! Observers: what watches a fit and tells of it.
 
 mod csv;
+mod html;
 mod json_lines;
 mod progress;
 mod tensorboard;
 
 pub use csv::CsvLog;
+pub use html::HtmlReport;
 pub use json_lines::JsonLines;
 pub use progress::Progress;
 pub use tensorboard::TensorBoard;
 
 use crate::{EpochRecord, History, Metrics, Result, SkippedCheckpoint};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Watches a fit. Each method does nothing unless it is implemented; an error ends the fit.
@@ -81,6 +84,8 @@ impl<O: Observer + ?Sized> Observer for &mut O {
 /// How a fit starts.
 #[derive(Debug, Clone, Copy)]
 pub struct FitStart<'a> {
+    /// What decides the bits of the run, by name, in words: seed, optimiser, schedule, data, transforms, variables.
+    pub configuration: &'a BTreeMap<String, String>,
     /// The epochs to be reached, counted from the first of the run.
     pub epochs: usize,
     /// The optimiser steps of an epoch.

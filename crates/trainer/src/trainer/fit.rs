@@ -48,7 +48,9 @@ impl Trainer<'_> {
         let data = Data { train, val };
         let found = self.restore(data)?;
         let (position, batches_per_epoch) = (self.position.clone(), train.batches_per_epoch());
+        let configuration = self.configuration(data);
         let start = FitStart {
+            configuration: &configuration,
             epochs: self.epochs,
             batches_per_epoch,
             epoch: position.epoch,

@@ -100,7 +100,7 @@ impl Trainer<'_> {
     }
 
     /// What decides the bits of the run, by name, in words.
-    fn configuration(&self, Data { train, val }: Data<'_>) -> BTreeMap<String, String> {
+    pub(super) fn configuration(&self, Data { train, val }: Data<'_>) -> BTreeMap<String, String> {
         let or_none = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
         let entries = [
             ("seed", self.seed.to_string()),
