@@ -68,14 +68,15 @@ pub(crate) fn build_map<T: Copy + Send + Sync, R: Send>(
 }
 
 /// Like [`build_map`], where each of `tasks` tasks writes several runs at once: those to whose indices `task_of` gives its
-/// number, in order.
-pub(crate) fn build_by_task<T: Copy + Send + Sync, R: Send>(
+/// number, in order. What `space` gives serves one task after the other on a thread.
+pub(crate) fn build_by_task<T: Copy + Send + Sync, W, R: Send>(
     len: usize,
     value: T,
     item: usize,
     tasks: usize,
     task_of: impl Fn(usize) -> usize,
-    f: impl Fn(usize, &mut [&mut [T]]) -> R + Sync,
+    space: impl Fn() -> W + Sync + Send,
+    f: impl Fn(&mut W, usize, &mut [&mut [T]]) -> R + Sync,
 ) -> (Vec<T>, Vec<R>) {
     if item == 0 {
         return (vec![value; len], vec![]);
@@ -86,11 +87,11 @@ pub(crate) fn build_by_task<T: Copy + Send + Sync, R: Send>(
     for (index, run) in out.spare_capacity_mut()[..len].chunks_mut(item).enumerate() {
         of_task[task_of(index)].push(run);
     }
-    let run = |(task, runs): (usize, Vec<&mut [MaybeUninit<T>]>)| {
+    let run = |space: &mut W, (task, runs): (usize, Vec<&mut [MaybeUninit<T>]>)| {
         let mut runs: Vec<&mut [T]> = runs.into_iter().map(|run| fill(run, value)).collect();
-        f(task, &mut runs)
+        f(space, task, &mut runs)
     };
-    let results = of_task.into_par_iter().enumerate().map(run).collect();
+    let results = of_task.into_par_iter().enumerate().map_init(space, run).collect();
     // SAFETY: every run of the `len` elements was given to a task, and `fill` writes all that it is handed.
     unsafe { out.set_len(len) };
     (out, results)
@@ -151,13 +152,13 @@ mod tests {
 
     #[test]
     fn tasks_write_the_runs_they_are_given() {
-        let number = |task: usize, runs: &mut [&mut [usize]]| {
+        let number = |(): &mut (), task: usize, runs: &mut [&mut [usize]]| {
             runs.iter_mut().enumerate().for_each(|(i, run)| run[0] = 10 * task + i + 1);
             task
         };
-        let (out, tasks) = build_by_task(11, 0, 2, 3, |index| index % 3, number);
+        let (out, tasks) = build_by_task(11, 0, 2, 3, |index| index % 3, || (), number);
         assert_eq!((out, tasks), (vec![1, 0, 11, 0, 21, 0, 2, 0, 12, 0, 22], vec![0, 1, 2]));
-        assert_eq!(build_by_task(3, 7, 0, 1, |_| 0, |_, _| ()), (vec![7; 3], vec![]));
+        assert_eq!(build_by_task(3, 7, 0, 1, |_| 0, || (), |_, _, _| ()), (vec![7; 3], vec![]));
         assert_eq!(build_map(5, 7, 2, 1, |index, run| run.len() * index), (vec![7; 5], vec![0, 2, 2]));
     }
 }

@@ -300,7 +300,8 @@ fn build_sets<T: Element, R: Send>(
             build_map(len, T::zero(), dims.set_len(), cost, |set, piece| f(set, &mut [piece]))
         }
         Sets::Channels => {
-            build_by_task(len, T::zero(), dims.positions, dims.channels, |piece| piece % dims.channels, f)
+            let set_of = |piece| piece % dims.channels;
+            build_by_task(len, T::zero(), dims.positions, dims.channels, set_of, || (), |_, set, pieces| f(set, pieces))
         }
     }
 }

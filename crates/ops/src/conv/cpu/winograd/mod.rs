@@ -161,12 +161,13 @@ fn correlate(
         let (n, block) = (run / (d.groups * blocks), run % (d.groups * blocks));
         n / samples * d.groups * blocks + block
     };
-    let (y, _) = parallel::build_by_task(len, 0., to_block * y_plane, tasks, task_of, |task, y| {
+    let item = to_block * y_plane;
+    let (y, _) = parallel::build_by_task(len, 0., item, tasks, task_of, Workspace::default, |space, task, y| {
         let (first, block) = (task / (d.groups * blocks) * samples, task % (d.groups * blocks));
         let group = block / blocks;
         let x = |sample: usize| &x[((first + sample) * d.groups + group) * from * x_plane..][..from * x_plane];
         let (weights, b) = (&weights[block * chunks..][..chunks], b.map(|b| &b[block * to_block..][..to_block]));
-        tier.run(Correlation { map, from, x, weights, b, y });
+        tier.run(Correlation { map, from, x, weights, b, y, space });
     });
     y
 }
@@ -204,6 +205,15 @@ impl<F: Fn(usize, usize) -> [f32; 9]> WithSimd for Kernels<F> {
     }
 }
 
+/// What a task writes before it reads it.
+#[derive(Default)]
+struct Workspace {
+    pixels: Vec<Lanes>,
+    windows: Vec<Lanes>,
+    products: Vec<Lanes>,
+    tiles: Vec<Lanes>,
+}
+
 /// The output of one task, a slice `y` a sample.
 struct Correlation<'a, 'y, X> {
     map: &'a Map,
@@ -212,6 +222,7 @@ struct Correlation<'a, 'y, X> {
     weights: &'a [Vec<Lanes>],
     b: Option<&'a [f32]>,
     y: &'a mut [&'y mut [f32]],
+    space: &'a mut Workspace,
 }
 
 impl<'x, X: Fn(usize) -> &'x [f32]> WithSimd for Correlation<'_, '_, X> {
@@ -219,31 +230,32 @@ impl<'x, X: Fn(usize) -> &'x [f32]> WithSimd for Correlation<'_, '_, X> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { map, from, x, weights, b, y } = self;
+        let Self { map, from, x, weights, b, y, space } = self;
         let [tile_rows, per_row] = map.tiles();
         let rows = y.len() * tile_rows;
         let block = map.rows_per_block(BLOCK.max(from * weights.len() * LANES / SPREAD)).min(rows);
         let chunks = from.div_ceil(LANES);
         let pitch = odd(block * per_row);
-        let (mut v, mut m) = (vec![[0.; LANES]; chunks * POINTS * pitch], vec![[0.; LANES]; POINTS * pitch]);
-        let mut tiles = vec![[0.; LANES]; TILE * TILE * block * per_row];
-        let mut pixels = Vec::new();
+        let Workspace { pixels, windows: v, products: m, tiles } = space;
+        v.resize(chunks * POINTS * pitch, [0.; LANES]);
+        m.resize(POINTS * pitch, [0.; LANES]);
+        tiles.resize(TILE * TILE * block * per_row, [0.; LANES]);
         let (x_plane, y_plane) = (map.from[0] * map.from[1], map.to[0] * map.to[1]);
         for first in (0..rows).step_by(block) {
             let last = rows.min(first + block);
             let count = (last - first) * per_row;
             for segment in segments(first..last, tile_rows, per_row) {
                 for (chunk, x) in x(segment.sample).chunks(LANES * x_plane).enumerate() {
-                    pixels::windows(map, segment, x, &mut pixels);
+                    pixels::windows(map, segment, x, pixels);
                     let v = &mut v[chunk * POINTS * pitch + segment.tile..];
-                    transform::windows(simd, &pixels, [segment.rows, per_row], v, pitch);
+                    transform::windows(simd, pixels, [segment.rows, per_row], v, pitch);
                 }
             }
             for (chunk, weights) in weights.iter().enumerate() {
-                Products { weights, channels: from, windows: &v, count, pitch, out: &mut m }.run(simd);
+                Products { weights, channels: from, windows: v, count, pitch, out: m }.run(simd);
                 let bias =
                     std::array::from_fn(|lane| b.and_then(|b| b.get(chunk * LANES + lane)).copied().unwrap_or(0.));
-                transform::tiles(simd, &m, pitch, &bias, &mut tiles[..TILE * TILE * count]);
+                transform::tiles(simd, m, pitch, &bias, &mut tiles[..TILE * TILE * count]);
                 for segment in segments(first..last, tile_rows, per_row) {
                     let tiles = &tiles[segment.tile * TILE * TILE..];
                     let y = y[segment.sample].chunks_mut(LANES * y_plane).nth(chunk).unwrap_or_default();
