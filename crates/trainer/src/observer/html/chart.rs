@@ -22,20 +22,24 @@ pub(super) struct Unit {
     label: fn(f64) -> String,
     /// At the axis.
     tick: fn(f64) -> String,
+    /// Whether an axis of positive values that differ widely is logarithmic.
+    logarithmic: bool,
 }
 
 /// A number without a unit.
-pub(super) const PLAIN: Unit = Unit { label: short, tick: short };
+pub(super) const PLAIN: Unit = Unit { label: short, tick: short, logarithmic: true };
+/// A learning rate, which ends near nothing: on a logarithmic axis that would be most of what one sees.
+pub(super) const RATE: Unit = Unit { label: short, tick: short, logarithmic: false };
 /// A share of one, in per cent.
-pub(super) const PERCENT: Unit = Unit { label: percent, tick: |share| format!("{} %", short(100.0 * share)) };
+pub(super) const PERCENT: Unit =
+    Unit { label: percent, tick: |share| format!("{} %", short(100.0 * share)), logarithmic: false };
 
-/// A figure with one or more curves. An axis of positive values that differ widely is
-/// logarithmic. Values that are not finite leave a gap, and are told of.
-pub(super) fn figure(title: &str, series: &[Series], Unit { label, tick }: Unit) -> String {
+/// A figure with one or more curves. Values that are not finite leave a gap, and are told of.
+pub(super) fn figure(title: &str, series: &[Series], Unit { label, tick, logarithmic }: Unit) -> String {
     let all = || series.iter().flat_map(|it| &it.points);
     let finite: Vec<f64> = all().map(|point| point.1).filter(|value| value.is_finite()).collect();
     let mut html = format!("<figure><figcaption>{}", escaped(title));
-    let scale = Scale::of(&finite);
+    let scale = Scale::of(&finite, logarithmic);
     if let Some(Scale { logarithmic: true, .. }) = scale {
         html += " <small>(logarithmic)</small>";
     }
@@ -76,12 +80,12 @@ struct Scale {
 
 impl Scale {
     /// `None` where there is nothing to draw.
-    fn of(values: &[f64]) -> Option<Self> {
+    fn of(values: &[f64], logarithmic: bool) -> Option<Self> {
         // Beyond these, differences are infinite.
         let clamped = |value: f64| value.clamp(-1e300, 1e300);
         let low = values.iter().copied().reduce(f64::min).map(clamped)?;
         let high = values.iter().copied().reduce(f64::max).map(clamped)?;
-        let logarithmic = low > 0.0 && high / low > 8.0;
+        let logarithmic = logarithmic && low > 0.0 && high / low > 8.0;
         let ticks = if logarithmic { decades(low.log10(), high.log10()) } else { even(low, high) };
         Some(Self { logarithmic, ticks })
     }
@@ -223,10 +227,10 @@ mod tests {
             .collect();
         for a in values.iter().chain(&[0.0, f64::MAX, f64::MIN, f64::MIN_POSITIVE, 5e-324]) {
             for b in &values {
-                let scale = Scale::of(&[*a, *b]).map(|scale| scale.ticks).unwrap_or_default();
+                let scale = Scale::of(&[*a, *b], true).map(|scale| scale.ticks).unwrap_or_default();
                 assert!((2..=14).contains(&scale.len()), "{a} {b}: {scale:?}");
                 assert!(scale.windows(2).all(|pair| pair[0] < pair[1]), "{a} {b}: {scale:?}");
-                let scale = Scale::of(&[*a, *b]).into_iter();
+                let scale = Scale::of(&[*a, *b], true).into_iter();
                 for scale in scale {
                     for value in [*a, *b] {
                         assert!(scale.share(value).is_finite(), "{a} {b}: {value}");
@@ -247,6 +251,15 @@ mod tests {
         near(even(0.001, 0.001), &[0.0009, 0.00095, 0.001, 0.00105, 0.0011]);
         near(decades(0.03f64.log10(), 0.4f64.log10()), &[0.02, 0.05, 0.1, 0.2, 0.5].map(f64::log10));
         near(decades(-5.0, -0.5), &[-5.0, -4.0, -3.0, -2.0, -1.0, 0.0]);
+    }
+
+    #[test]
+    fn shares_and_rates_are_never_on_a_logarithmic_axis() {
+        let points = vec![(1, 0.01), (2, 0.9)];
+        for (unit, logarithmic) in [(PLAIN, true), (RATE, false), (PERCENT, false)] {
+            let html = figure("Values", &[Series { name: "one".to_owned(), points: points.clone() }], unit);
+            assert_eq!(html.contains("(logarithmic)"), logarithmic, "{html}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The page, section by section.
 
-use super::chart::{PERCENT, PLAIN, Series, figure};
+use super::chart::{PERCENT, PLAIN, RATE, Series, figure};
 use super::picture::base64;
 use super::text::{date, escaped, lasting, percent, short};
 use super::{Fit, HtmlReport};
@@ -121,7 +121,7 @@ impl Page<'_> {
             let series = self.series("validation", |it| it.metrics.get(name).copied().flatten());
             html += &figure(name, &[series], PLAIN);
         }
-        html += &figure("Learning rate", &[self.series("last step of the epoch", |it| Some(it.lr))], PLAIN);
+        html += &figure("Learning rate", &[self.series("last step of the epoch", |it| Some(it.lr))], RATE);
         html + "</div>\n" + &self.epochs() + "</section>\n"
     }
 
