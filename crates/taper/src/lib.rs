@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`ops`] | differentiable functions of tensors; no parameters, no state |
 //! | [`layers`] | what owns parameters, drop-in beside candle-nn |
-//! | [`trainer`] | data, optimisers, schedules, the loop, checkpoints |
+//! | [`trainer`] | data, optimisers, schedules, metrics, the loop, checkpoints |
 //!
 //! How convolution and pooling relate, with pictures: [`convolution_and_pooling`].
 //!
@@ -78,7 +78,7 @@
 //!     .epochs(epochs)
 //!     .seed(42);
 //! trainer.fit(&train, Some(&test))?;
-//! assert_eq!(trainer.evaluate(&test)?.accuracy, Some(1.0));
+//! assert_eq!(trainer.evaluate(&test)?.overall.accuracy, Some(1.0));
 //!
 //! // In evaluation nothing is random, and batch normalisation uses its running statistics, the store's buffers; in
 //! // training, dropout draws from (seed, step), so that a step can be repeated.
@@ -119,7 +119,8 @@ pub mod prelude {
     pub use crate::trainer::optim::{Adam, AdamConfig, AdamW, AdamWConfig, ParamGroup, Sgd, SgdConfig};
     pub use crate::trainer::schedule::{CosineAnnealing, OneCycle, ReduceOnPlateau, Warmup};
     pub use crate::trainer::{
-        Checkpoints, CsvLog, Ema, HtmlReport, JsonLines, LrFinder, Progress, TensorBoard, Trainer,
+        Checkpoints, CsvLog, EarlyStopping, Ema, HtmlReport, JsonLines, LrFinder, Metric, Monitor, Progress,
+        TensorBoard, Trainer,
     };
     pub use crate::{DType, Device, Module, Tensor, Var, VarBuilder};
 }

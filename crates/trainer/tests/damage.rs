@@ -14,7 +14,7 @@ use std::fmt::Debug;
 use std::fs;
 use std::path::Path;
 use taper_trainer::data::{InMemoryDataset, Loader};
-use taper_trainer::{Checkpoints, Error, FitStart, Observer, Result, Trainer};
+use taper_trainer::{Auroc, Checkpoints, Error, FitStart, Observer, Result, TopK, Trainer};
 
 const CASES: u32 = 200;
 const OLDER: &str = "step-00000005.safetensors";
@@ -177,6 +177,8 @@ fn fit(folder: &Path) -> Result<Seen> {
     Trainer::new(vars, |x, _| x.matmul(&weight))
         .buffers(BTreeMap::from([("steps".to_owned(), steps)]))
         .ema(taper_trainer::Ema::new(0.9))
+        .metric(Auroc::default())
+        .metric(TopK::new(2)?)
         .epochs(3)
         .checkpoints(Checkpoints::new(folder).every_steps(1).keep_last(2))
         .resume(true)

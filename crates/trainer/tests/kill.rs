@@ -16,7 +16,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use support::{Net, loader};
 use taper_trainer::optim::{AdamW, AdamWConfig};
-use taper_trainer::{Checkpoints, CsvLog, Ema, JsonLines, Trainer};
+use taper_trainer::{Auroc, Checkpoints, CsvLog, EarlyStopping, Ema, JsonLines, Monitor, Trainer};
 
 const FOLDER: &str = "TAPER_TEST_FOLDER";
 const WORKERS: &str = "TAPER_TEST_WORKERS";
@@ -38,7 +38,15 @@ fn child() {
             .optimizer(AdamW::new(AdamWConfig::default()).unwrap())
             .ema(Ema::new(0.9))
             .epochs(EPOCHS)
-            .checkpoints(Checkpoints::new(folder).every_steps(1).keep_last(2))
+            .metric(Auroc::default())
+            .early_stopping(EarlyStopping::new(Monitor::Max("auroc".to_owned()), EPOCHS))
+            .checkpoints(
+                Checkpoints::new(folder)
+                    .every_steps(1)
+                    .keep_last(2)
+                    .keep_best(Monitor::Max("auroc".to_owned()))
+                    .keep_every(10),
+            )
             .observer(CsvLog::new(folder.join("metrics.csv")))
             .observer(JsonLines::new(folder.join("log.jsonl")))
             .resume(true)
@@ -107,7 +115,16 @@ fn uninterrupted() -> BTreeMap<String, Vec<u8>> {
     let folder = tempfile::tempdir().unwrap();
     let whole = finish(folder.path(), 0, 1);
     let names: Vec<_> = whole.keys().map(String::as_str).collect();
-    assert_eq!(names, ["log.jsonl", "metrics.csv", "step-00000119.safetensors", "step-00000120.safetensors"]);
+    // The last two, those of every ten epochs, and the best, which may be one of them.
+    let kept = [
+        "log.jsonl",
+        "metrics.csv",
+        "step-00000050.safetensors",
+        "step-00000100.safetensors",
+        "step-00000119.safetensors",
+    ];
+    assert!(kept.iter().all(|name| names.contains(name)) && names.contains(&"step-00000120.safetensors"), "{names:?}");
+    assert!((6..=7).contains(&names.len()), "{names:?}");
     whole
 }
 

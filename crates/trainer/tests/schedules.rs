@@ -5,10 +5,10 @@
 
 use serde_json::Value;
 use taper_trainer::schedule::{
-    Constant, CosineAnnealing, CosineAnnealingWarmRestarts, Exponential, Linear, Monitor, MultiStep, OneCycle,
-    Polynomial, Rates, ReduceOnPlateau, Schedule, Sequential, StepDecay, Warmup,
+    Constant, CosineAnnealing, CosineAnnealingWarmRestarts, Exponential, Linear, MultiStep, OneCycle, Polynomial,
+    Rates, ReduceOnPlateau, Schedule, Sequential, StepDecay, Warmup,
 };
-use taper_trainer::{EpochRecord, Metrics};
+use taper_trainer::{EpochRecord, Metrics, Monitor};
 
 fn golden() -> Value {
     serde_json::from_str(include_str!("golden/schedules.json")).unwrap()
@@ -123,7 +123,7 @@ fn a_plateau_is_pytorchs() {
 #[test]
 fn a_plateau_looks_at_the_training_where_there_is_no_validation_and_passes_over_what_is_not_there() {
     let loss = ReduceOnPlateau { patience: 0, factor: 0.5, ..ReduceOnPlateau::new(1.0) };
-    let accuracy = ReduceOnPlateau { monitor: Monitor::Accuracy, ..loss };
+    let accuracy = ReduceOnPlateau { monitor: Monitor::Accuracy, ..loss.clone() };
     let improving: Vec<_> = (1..6).map(|i| epoch(i, 1.0 / i as f64, None)).collect();
     assert_eq!(loss.rates(20, &improving).lr, 1.0);
     assert_eq!(accuracy.rates(20, &improving).lr, 1.0, "no epoch has an accuracy");
@@ -142,14 +142,14 @@ fn a_composed_schedule_hands_on_what_is_left_of_the_run() {
     let worse: Vec<_> = (1..6).map(|i| epoch(i, i as f64, None)).collect();
     assert_eq!(loss.rates(20, &worse).lr, 0.0625);
     // During the warm-up the other schedule has not begun; then the epoch that the warm-up ends within is its first.
-    let warm = Warmup::new(3, loss);
+    let warm = Warmup::new(3, loss.clone());
     assert_eq!(warm.rates(1, &worse[..0]).lr, 1.0 / 3.0);
     assert_eq!([4, 8, 12].map(|step| warm.rates(step, &worse[..step / 4]).lr), [1.0, 0.5, 0.25]);
     // An epoch that was done when it began is not its own, so the best that it knows is not that of the warm-up.
-    let long = Warmup::new(8, loss);
+    let long = Warmup::new(8, loss.clone());
     assert_eq!(long.rates(5, &worse[..1]).lr, 0.625);
     assert_eq!([8, 12, 16, 20].map(|step| long.rates(step, &worse[..step / 4]).lr), [1.0, 1.0, 0.5, 0.25]);
-    let phases = Sequential::new(loss).then(12, loss);
+    let phases = Sequential::new(loss.clone()).then(12, loss.clone());
     assert_eq!([8, 11, 12, 16, 20].map(|step| phases.rates(step, &worse[..step / 4]).lr), [0.5, 0.5, 1.0, 1.0, 0.5]);
     // One within another counts from where the inner one begins: the second plateau from step 4 + 8.
     let nested = Warmup::new(4, Sequential::new(Constant { lr: 2.0 }).then(8, loss));

@@ -15,7 +15,7 @@ use taper_trainer::data::{InMemoryDataset, Loader};
 use taper_trainer::optim::{Sgd, SgdConfig};
 use taper_trainer::schedule::CosineAnnealing;
 use taper_trainer::{
-    Accuracy, Checkpoints, CsvLog, EpochRecord, Error, History, Observer, Progress, Result, StepEnd, Trainer,
+    Accuracy, Checkpoints, CsvLog, EpochRecord, Error, History, Metric, Observer, Progress, Result, StepEnd, Trainer,
 };
 
 fn sgd(lr: f64) -> Sgd {
@@ -42,7 +42,7 @@ fn evaluation_over_uneven_batches_is_that_of_one_batch() {
     assert!(hits > 0 && hits < 23, "the test needs right and wrong predictions, {hits} are right");
 
     for batch_size in [1, 5, 22, 23, 100] {
-        let metrics = trainer(&net).evaluate(&Loader::new(dataset(), batch_size).unwrap()).unwrap();
+        let metrics = trainer(&net).evaluate(&Loader::new(dataset(), batch_size).unwrap()).unwrap().overall;
         assert!((metrics.loss - loss).abs() < 1e-12, "batch size {batch_size}: {} for {loss}", metrics.loss);
         assert_eq!(metrics.accuracy, Some(hits as f64 / 23.0));
         assert_eq!(metrics.samples, 23);
@@ -119,7 +119,7 @@ fn it_learns_and_says_so() {
     assert_eq!((last.epoch, last.step), (12, 60));
     assert!((last.lr - taper_trainer::Schedule::rates(&schedule, 59, &[]).lr).abs() < 1e-15);
     assert!(last.val.unwrap().loss < 0.5 * first.train.loss, "{first:?} {last:?}");
-    assert_eq!(last.val, Some(trainer.evaluate(&loader()).unwrap()));
+    assert_eq!(last.val, Some(trainer.evaluate(&loader()).unwrap().overall));
     drop(trainer);
 
     let lines: Vec<String> = String::from_utf8(out).unwrap().lines().map(str::to_owned).collect();
@@ -200,11 +200,11 @@ fn accuracy_counts_positions_and_leaves_probabilities_out() {
     assert_eq!(accuracy.value(), None);
     // [N = 1, C = 2, 3 positions]; of equal logits the first class is the prediction.
     let logits = Tensor::new(&[[[1f64, 0., 5.], [1., 2., 3.]]], &device).unwrap();
-    accuracy.update(&logits, &Tensor::new(&[[0i64, 1, 1]], &device).unwrap()).unwrap();
+    accuracy.update(&logits, &Tensor::new(&[[0i64, 1, 1]], &device).unwrap(), 0.5).unwrap();
     assert_eq!((accuracy.correct, accuracy.total), (2, 3));
-    accuracy.update(&logits, &logits).unwrap();
+    accuracy.update(&logits, &logits, 0.5).unwrap();
     assert_eq!(accuracy.total, 3);
-    let error = accuracy.update(&logits, &Tensor::new(&[0u32], &device).unwrap()).unwrap_err();
+    let error = accuracy.update(&logits, &Tensor::new(&[0u32], &device).unwrap(), 0.5).unwrap_err();
     assert!(error.to_string().contains("targets must be [N, …]"), "{error}");
 }
 

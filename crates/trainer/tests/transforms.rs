@@ -309,7 +309,7 @@ fn mixed_targets_train_and_leave_the_accuracy_uncounted() {
     let mut trainer = Trainer::new(vars, |x, _| x.matmul(&weight)).optimizer(sgd).epochs(10);
     let history = trainer.fit(&mixed, None).unwrap();
     assert!(history.epochs.iter().all(|epoch| epoch.train.loss.is_finite() && epoch.train.accuracy.is_none()));
-    assert_eq!(trainer.evaluate(&plain).unwrap().accuracy, Some(1.0));
+    assert_eq!(trainer.evaluate(&plain).unwrap().overall.accuracy, Some(1.0));
 }
 
 #[test]

@@ -58,6 +58,9 @@ pub(crate) struct TrainArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct EvalArgs {
+    /// Print which digits are taken for which, and each digit's precision, recall and F1
+    #[arg(long)]
+    pub(crate) report: bool,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
     #[command(flatten)]

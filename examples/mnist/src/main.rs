@@ -17,6 +17,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use taper::layers::{Sequential, VarStore};
+use taper::trainer::ConfusionMatrix;
 use taper::{DType, Device};
 
 use cli::{Cli, Command, DeviceName, EvalArgs, MachineArgs, PredictArgs};
@@ -56,9 +57,24 @@ fn eval(args: &EvalArgs, out: &mut impl Write) -> Result<()> {
     let digits = data::load_test(&args.data.data)?;
     let readings = readings::read(&net, &digits)?;
     let wrong = readings.iter().zip(digits.targets()).filter(|(reading, truth)| reading.first.0 != **truth);
+    if args.report {
+        report(&readings::confusion(&net, &digits)?, out)?;
+    }
     writeln!(out, "{} of {} test digits misread", wrong.count(), readings.len())?;
     writeln!(out, "test accuracy: {:.2} %", 100.0 * readings::accuracy(&readings, &digits))?;
     Ok(())
+}
+
+fn report(confusion: &ConfusionMatrix, out: &mut impl Write) -> Result<()> {
+    writeln!(out, "which digit (a row) was read as which (a column):\n\n{confusion}")?;
+    writeln!(out, "digit  precision    recall        F1")?;
+    let percent = |share: Option<f64>| share.map_or("-".to_owned(), |share| format!("{:.2} %", 100.0 * share));
+    let scores = confusion.precision().into_iter().zip(confusion.recall()).zip(confusion.f1());
+    for (digit, ((precision, recall), f1)) in scores.enumerate() {
+        let [precision, recall, f1] = [precision, recall, f1].map(percent);
+        writeln!(out, "{digit:>5}  {precision:>9} {recall:>9} {f1:>9}")?;
+    }
+    Ok(writeln!(out)?)
 }
 
 /// Prints a line a picture. What is wrong with one picture does not keep the others from being read.

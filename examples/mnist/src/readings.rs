@@ -5,6 +5,7 @@ use std::fmt;
 use taper::layers::{Layer, Sequential};
 use taper::ops::Mode;
 use taper::trainer::data::InMemoryDataset;
+use taper::trainer::{ConfusionMatrix, Metric};
 
 use crate::error::{Error, Result};
 use crate::model;
@@ -35,6 +36,18 @@ pub(crate) fn read(net: &Sequential, digits: &InMemoryDataset) -> Result<Vec<Rea
         }
     }
     Ok(readings)
+}
+
+/// How often each digit was read as each.
+pub(crate) fn confusion(net: &Sequential, digits: &InMemoryDataset) -> Result<ConfusionMatrix> {
+    let mut confusion = ConfusionMatrix::default();
+    for batch in model::batches(digits)?.epoch(0, 0) {
+        let batch = batch?;
+        let scores = net.forward_in(&batch.inputs, &Mode::eval())?;
+        // Nobody asks for the loss.
+        confusion.update(&scores, &batch.targets, 0.0)?;
+    }
+    Ok(confusion)
 }
 
 /// The share of digits that were read right.

@@ -160,6 +160,18 @@ fn a_trained_model_is_judged_and_reads_pictures() {
     let last = |output: &Output| String::from_utf8(output.stdout.clone()).unwrap().lines().last().unwrap().to_owned();
     assert_eq!(last(&trained), last(&judged));
 
+    let report = succeed(&["eval", "--report", "--data", &data, "--model", &model]);
+    assert_eq!(last(&report), last(&judged));
+    let told = String::from_utf8(report.stdout).unwrap();
+    let lines: Vec<&str> = told.lines().collect();
+    let table =
+        lines.iter().position(|line| *line == "   0  1  2  3  4  5  6  7  8  9" || *line == "  0 1 2 3 4 5 6 7 8 9");
+    let rows = &lines[table.unwrap() + 1..][..10];
+    let count = |row: &str| row.split_whitespace().skip(1).map(|count| count.parse::<u32>().unwrap()).sum::<u32>();
+    assert_eq!(rows.iter().map(|row| count(row)).collect::<Vec<_>>(), [3; 10], "{told}");
+    let scores = lines.iter().position(|line| *line == "digit  precision    recall        F1").unwrap();
+    assert!(lines[scores + 10].starts_with("    9 ") && lines[scores + 10].len() == lines[scores].len(), "{told}");
+
     let names = ["good.png", "bad.png", "missing.png", "cut.png", "cut.jpg"];
     let [good, bad, missing, cut_png, cut_jpeg] = names.map(|name| dir.path().join(name));
     let ink = |x: u32, y: u32| image::Luma([if (20..28).contains(&x) && (9..60).contains(&y) { 10u8 } else { 240 }]);

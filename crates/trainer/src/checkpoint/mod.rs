@@ -4,7 +4,7 @@ mod format;
 
 use crate::file::{TEMPORARY, prepare_folder, write_atomic};
 use crate::trainer::Position;
-use crate::{Error, Result};
+use crate::{EpochRecord, Error, History, Monitor, Result};
 use candle_core::Tensor;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,10 +16,14 @@ use std::path::{Path, PathBuf};
 /// so that a crash leaves the former ones and never half of one. The last step of a fit always writes one. A fit that
 /// starts anew takes the folder over: its first checkpoint replaces those of the run before.
 ///
-/// ```
-/// use taper_trainer::Checkpoints;
+/// The last few are kept to go on from. Beside them the one of the best epoch can be kept, which
+/// [`Trainer::load_best`](crate::Trainer::load_best) goes back to, and those of every few epochs. Which these are follows from the
+/// history that each checkpoint holds, so a resumed run keeps the same ones.
 ///
-/// let checkpoints = Checkpoints::new("runs/mnist/checkpoints").every_steps(200).keep_last(2);
+/// ```
+/// use taper_trainer::{Checkpoints, Monitor};
+///
+/// let checkpoints = Checkpoints::new("runs/mnist/checkpoints").every_steps(200).keep_last(2).keep_best(Monitor::Accuracy);
 /// ```
 #[derive(Debug, Clone)]
 pub struct Checkpoints {
@@ -27,6 +31,8 @@ pub struct Checkpoints {
     every_epoch: bool,
     every_steps: Option<usize>,
     keep_last: usize,
+    keep_best: Option<Monitor>,
+    keep_every: Option<usize>,
     /// The steps of this run's checkpoints that are there.
     saved: BTreeSet<usize>,
 }
@@ -63,7 +69,15 @@ pub(crate) struct Checkpoint {
 impl Checkpoints {
     /// A checkpoint at the end of each epoch, of which the last three are kept.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), every_epoch: true, every_steps: None, keep_last: 3, saved: BTreeSet::new() }
+        Self {
+            folder: folder.into(),
+            every_epoch: true,
+            every_steps: None,
+            keep_last: 3,
+            keep_best: None,
+            keep_every: None,
+            saved: BTreeSet::new(),
+        }
     }
 
     /// Whether the end of each epoch writes one; `true` by default.
@@ -78,9 +92,22 @@ impl Checkpoints {
         self
     }
 
-    /// How many are kept, at least one; 3 by default.
+    /// How many of the newest are kept, at least one; 3 by default.
     pub fn keep_last(mut self, count: usize) -> Self {
         self.keep_last = count.max(1);
+        self
+    }
+
+    /// Keeps that of the best epoch by `monitor` too, however long ago it was; of equal ones the first. The end of an epoch that
+    /// is the best so far always writes one.
+    pub fn keep_best(mut self, monitor: Monitor) -> Self {
+        self.keep_best = Some(monitor);
+        self
+    }
+
+    /// Keeps that of every `epochs`-th epoch too, the end of which always writes one; 0 turns that off.
+    pub fn keep_every(mut self, epochs: usize) -> Self {
+        self.keep_every = (epochs > 0).then_some(epochs);
         self
     }
 
@@ -97,8 +124,24 @@ impl Checkpoints {
         self.every_steps.is_some_and(|every| step.is_multiple_of(every))
     }
 
-    pub(crate) fn due_at_epoch(&self) -> bool {
-        self.every_epoch
+    /// Whether the end of the history's last epoch writes one.
+    pub(crate) fn due_at_epoch(&self, history: &History) -> bool {
+        self.every_epoch || history.last().is_some_and(|last| self.kept(history).contains(&last.step))
+    }
+
+    pub(crate) fn best(&self) -> Option<&Monitor> {
+        self.keep_best.as_ref()
+    }
+
+    pub(crate) fn check(&self, names: &[String]) -> Result<()> {
+        self.keep_best.as_ref().map_or(Ok(()), |monitor| monitor.check("keep_best", names))
+    }
+
+    /// The steps whose checkpoints are kept however old they are.
+    fn kept(&self, History { epochs }: &History) -> BTreeSet<usize> {
+        let best = self.keep_best.as_ref().and_then(|monitor| monitor.best(epochs));
+        let every = |epoch: &&EpochRecord| self.keep_every.is_some_and(|every| epoch.epoch.is_multiple_of(every));
+        epochs.iter().filter(every).chain(best).map(|epoch| epoch.step).collect()
     }
 
     /// Writes `checkpoint` and removes what is no longer kept; the path of the new file.
@@ -107,15 +150,25 @@ impl Checkpoints {
         let path = self.path(step);
         write_atomic(&path, &format::encode(checkpoint)?)?;
         self.saved.insert(step);
-        while self.saved.len() > self.keep_last {
-            self.saved.pop_first();
-        }
+        let kept = self.kept(&checkpoint.position.history);
+        let oldest = self.saved.iter().rev().nth(self.keep_last - 1).copied().unwrap_or(0);
+        self.saved.retain(|step| *step >= oldest || kept.contains(step));
         for (step, path) in self.list()? {
             if !self.saved.contains(&step) {
                 fs::remove_file(&path).map_err(|source| Error::Io { action: "remove", path, source })?;
             }
         }
         Ok(path)
+    }
+
+    /// The checkpoint of a step, with its path.
+    pub(crate) fn load(&self, step: usize) -> Result<(PathBuf, Checkpoint)> {
+        let path = self.path(step);
+        let bytes = fs::read(&path).map_err(|source| Error::Io { action: "read", path: path.clone(), source })?;
+        match format::decode(&bytes).and_then(|it| coherent(it, step)) {
+            Ok(checkpoint) => Ok((path, checkpoint)),
+            Err(reason) => Err(Error::Checkpoint { path, reason }),
+        }
     }
 
     /// The newest whole checkpoint, and the files that were newer but not whole.

@@ -1,6 +1,7 @@
 //! Progress for people: a bar on a terminal, plain lines elsewhere.
 
 use super::{FitStart, Observer, Resume, StepEnd};
+use crate::metrics::write_metrics;
 use crate::{EpochRecord, Error, History, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal, Write};
@@ -113,18 +114,23 @@ impl Observer for Progress<'_> {
     fn on_epoch_end(&mut self, record: &EpochRecord, _: &History) -> Result<()> {
         let EpochRecord { epoch, train, val, metrics, .. } = record;
         let val = val.map_or(String::new(), |val| format!("  val {val}"));
-        let metrics: String = metrics.iter().map(|(name, value)| format!(", {name} {}", shown(*value))).collect();
+        let mut further = String::new();
+        // Writing to a string does not fail.
+        let _ = write_metrics(&mut further, metrics);
         let seconds = self.started.elapsed().as_secs_f64();
-        self.line(&format!("epoch {epoch:>2}/{}  train {train}{val}{metrics}  {seconds:.1} s", self.epochs))?;
+        self.line(&format!("epoch {epoch:>2}/{}  train {train}{val}{further}  {seconds:.1} s", self.epochs))?;
         self.begin_epoch(0);
         Ok(())
     }
 
-    fn on_fit_end(&mut self, _: &History) -> Result<()> {
+    fn on_fit_end(&mut self, history: &History) -> Result<()> {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        Ok(())
+        match history.epochs.len() {
+            epochs if epochs < self.epochs => self.line(&format!("stopped early, after epoch {epochs}")),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -132,10 +138,6 @@ impl std::fmt::Debug for Progress<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Progress").field("bar", &self.bar.is_some()).finish_non_exhaustive()
     }
-}
-
-fn shown(value: Option<f64>) -> String {
-    value.map_or("undefined".to_owned(), |value| format!("{value:.4}"))
 }
 
 fn bar() -> ProgressBar {

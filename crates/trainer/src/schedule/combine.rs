@@ -1,7 +1,7 @@
 //! Schedules of schedules.
 
 use super::{Rates, Schedule, at_least_one, not_negative};
-use crate::{EpochRecord, Error, Result};
+use crate::{EpochRecord, Error, Monitor, Result};
 
 /// A linear warm-up, then any other schedule, which begins when the warm-up ends.
 ///
@@ -45,6 +45,10 @@ impl<S: Schedule> Schedule for Warmup<S> {
             rates.lr *= self.start_factor + (1.0 - self.start_factor) * step as f64 / self.steps as f64;
         }
         rates
+    }
+
+    fn monitors(&self) -> Vec<&Monitor> {
+        self.then.monitors()
     }
 
     fn validate(&self) -> Result<()> {
@@ -91,6 +95,11 @@ impl Schedule for Sequential {
             Some((milestone, schedule)) => from_milestone(&**schedule, *milestone, step, epochs),
             None => self.first.rates(step, epochs),
         }
+    }
+
+    fn monitors(&self) -> Vec<&Monitor> {
+        let rest = self.rest.iter().flat_map(|(_, schedule)| schedule.monitors());
+        self.first.monitors().into_iter().chain(rest).collect()
     }
 
     fn validate(&self) -> Result<()> {

@@ -14,9 +14,9 @@ pub use combine::{Sequential, Warmup};
 pub use cosine::{CosineAnnealing, CosineAnnealingWarmRestarts};
 pub use decay::{Constant, Exponential, Linear, MultiStep, Polynomial, StepDecay};
 pub use one_cycle::OneCycle;
-pub use plateau::{Monitor, ReduceOnPlateau};
+pub use plateau::ReduceOnPlateau;
 
-use crate::{EpochRecord, Error, Result};
+use crate::{EpochRecord, Error, Monitor, Result};
 use std::f64::consts::PI;
 use std::fmt::Debug;
 
@@ -43,6 +43,11 @@ impl Rates {
 pub trait Schedule: Debug {
     /// The rates of optimiser step `step`, counted from 0, after `epochs`.
     fn rates(&self, step: usize, epochs: &[EpochRecord]) -> Rates;
+
+    /// What of the epochs it looks at, none by default; a fit refuses a metric that is not computed.
+    fn monitors(&self) -> Vec<&Monitor> {
+        Vec::new()
+    }
 
     /// Refuses numbers that make no schedule; called before the first step.
     ///

@@ -1,22 +1,13 @@
 //! Lower when training no longer gets better.
 
 use super::{Rates, Schedule, not_negative, positive};
-use crate::{EpochRecord, Error, Metrics, Result};
+use crate::{EpochRecord, Error, Monitor, Result};
 
-/// What [`ReduceOnPlateau`] looks at: of the validation set, or of the training where there is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Monitor {
-    /// The loss, the lower the better.
-    Loss,
-    /// The accuracy, the higher the better. Epochs without one are passed over.
-    Accuracy,
-}
-
-/// Lower by a factor when an epoch's loss or accuracy has not got better for some epochs.
+/// Lower by a factor when an epoch's loss or metric has not got better for some epochs.
 ///
 /// # Formula
-/// A loss is better where it is below the best so far times `1 − threshold`, an accuracy where it is above the best times
-/// `1 + threshold`. After more than `patience` epochs in a row that are not, `lr ← max(lr · factor, min_lr)`, and the
+/// A loss is better where it is below the best so far times `1 − threshold`, an accuracy, and what else is the better the higher,
+/// where it is above the best times `1 + threshold`. After more than `patience` epochs in a row that are not, `lr ← max(lr · factor, min_lr)`, and the
 /// `cooldown` epochs that follow are not counted.
 ///
 /// The threshold is a part of the best value, so the loss should stay above 0: of one below 0, as PyTorch has it, a little
@@ -43,7 +34,7 @@ pub enum Monitor {
 /// assert_eq!(schedule.rates(30, &epochs[..3]).lr, 0.1);
 /// assert!((schedule.rates(40, &epochs).lr - 0.01).abs() < 1e-12);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReduceOnPlateau {
     /// The learning rate at the start.
     pub lr: f64,
@@ -71,9 +62,9 @@ impl ReduceOnPlateau {
 
 impl Schedule for ReduceOnPlateau {
     fn rates(&self, _: usize, epochs: &[EpochRecord]) -> Rates {
-        let worst = if self.monitor == Monitor::Loss { f64::INFINITY } else { f64::NEG_INFINITY };
+        let worst = if self.monitor.is_lower_better() { f64::INFINITY } else { f64::NEG_INFINITY };
         let (mut lr, mut best, mut bad_epochs, mut cooldown) = (self.lr, worst, 0, 0);
-        for value in epochs.iter().filter_map(|epoch| self.value(epoch)) {
+        for value in epochs.iter().filter_map(|epoch| self.monitor.value(epoch)) {
             if self.is_better(value, best) {
                 (best, bad_epochs) = (value, 0);
             } else {
@@ -89,6 +80,10 @@ impl Schedule for ReduceOnPlateau {
             }
         }
         Rates::constant(lr)
+    }
+
+    fn monitors(&self) -> Vec<&Monitor> {
+        vec![&self.monitor]
     }
 
     fn validate(&self) -> Result<()> {
@@ -108,18 +103,10 @@ impl Schedule for ReduceOnPlateau {
 }
 
 impl ReduceOnPlateau {
-    fn value(&self, epoch: &EpochRecord) -> Option<f64> {
-        let Metrics { loss, accuracy, .. } = epoch.val.unwrap_or(epoch.train);
-        match self.monitor {
-            Monitor::Loss => Some(loss),
-            Monitor::Accuracy => accuracy,
-        }
-    }
-
     fn is_better(&self, value: f64, best: f64) -> bool {
-        match self.monitor {
-            Monitor::Loss => value < best * (1.0 - self.threshold),
-            Monitor::Accuracy => value > best * (1.0 + self.threshold),
+        match self.monitor.is_lower_better() {
+            true => value < best * (1.0 - self.threshold),
+            false => value > best * (1.0 + self.threshold),
         }
     }
 }

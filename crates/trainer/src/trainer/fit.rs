@@ -33,8 +33,8 @@ pub(super) struct Data<'d> {
 }
 
 impl Trainer<'_> {
-    /// Trains until all epochs are done, and returns what became of each. Where a validation set is given, it is evaluated
-    /// at the end of each epoch.
+    /// Trains until all epochs are done, or [`early_stopping`](Trainer::early_stopping) ends it, and returns what became of each
+    /// epoch. Where a validation set is given, it is evaluated at the end of each.
     ///
     /// A second fit goes on from where the first one stopped.
     ///
@@ -45,6 +45,7 @@ impl Trainer<'_> {
     pub fn fit(&mut self, train: &Loader, val: Option<&Loader>) -> Result<History> {
         val.map_or(Ok(()), |val| not_empty("fit", val))?;
         self.prepare(train)?;
+        self.check_monitors(val.is_some())?;
         let data = Data { train, val };
         let found = self.restore(data)?;
         let (position, batches_per_epoch) = (self.position.clone(), train.batches_per_epoch());
@@ -60,7 +61,7 @@ impl Trainer<'_> {
             resume: found.as_ref().map(Found::as_resume),
         };
         self.notify(|observer| observer.on_fit_start(&start))?;
-        while self.position.epoch < self.epochs {
+        while !self.is_done() {
             self.fit_epoch(data)?;
         }
         let history = self.position.history.clone();
@@ -81,10 +82,11 @@ impl Trainer<'_> {
             let due = self.position.batch < train.batches_per_epoch() && self.saves(|it| it.due_at_step(end.step));
             self.save_or_stop(data, due, stop)?;
         }
-        let val = val.map(|val| self.evaluate(val)).transpose()?;
+        let evaluation = val.map(|val| self.evaluate(val)).transpose()?;
+        let val = evaluation.as_ref().map(|evaluation| evaluation.overall);
+        let metrics = evaluation.map(|evaluation| evaluation.metrics).unwrap_or_default();
         let train_metrics = self.position.totals.metrics();
         let Position { step, epoch, .. } = self.position;
-        let metrics = BTreeMap::new();
         let record = EpochRecord { epoch: epoch + 1, step, lr, train: train_metrics, val, metrics };
         let mut history = std::mem::take(&mut self.position.history);
         history.epochs.push(record.clone());
@@ -92,11 +94,27 @@ impl Trainer<'_> {
 
         let history = self.position.history.clone();
         self.notify(|observer| observer.on_epoch_end(&record, &history))?;
-        let last = self.position.epoch == self.epochs;
+        let last = self.is_done();
         // What is done need not be stopped.
         let stop = !last && self.asked_to_stop();
-        let due = self.saves(|it| it.due_at_epoch() || it.due_at_step(step) || last);
+        let due = self.saves(|it| it.due_at_epoch(&history) || it.due_at_step(step) || last);
         self.save_or_stop(data, due, stop)
+    }
+
+    fn is_done(&self) -> bool {
+        let Position { epoch, history, .. } = &self.position;
+        let stops = self.early_stopping.as_ref().is_some_and(|stopping| stopping.stops_after(&history.epochs));
+        *epoch >= self.epochs || stops
+    }
+
+    /// Refuses to look at metrics that are not computed.
+    fn check_monitors(&self, validates: bool) -> Result<()> {
+        let names = self.metric_names()?;
+        let names = if validates { &names[..] } else { &[] };
+        let monitors = self.schedule.iter().flat_map(|schedule| schedule.monitors());
+        monitors.into_iter().try_for_each(|monitor| monitor.check("schedule", names))?;
+        self.early_stopping.as_ref().map_or(Ok(()), |stopping| stopping.check(names))?;
+        self.checkpoints.as_ref().map_or(Ok(()), |checkpoints| checkpoints.check(names))
     }
 
     /// Refuses what makes no run, before its first step.
@@ -128,7 +146,7 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    fn unfrozen(&self) -> BTreeMap<String, Var> {
+    pub(super) fn unfrozen(&self) -> BTreeMap<String, Var> {
         let frozen = |name: &String| self.frozen.iter().any(|pattern| pattern.matches(name));
         // A tied variable is frozen under all of its names by any of them.
         let ids: HashSet<_> = self.vars.iter().filter(|(name, _)| frozen(name)).map(|(_, var)| var.id()).collect();

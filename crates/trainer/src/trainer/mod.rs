@@ -1,6 +1,8 @@
 //! The training loop: forward, loss, gradients, step; epoch after epoch, with checkpoints and observers.
 
+mod best;
 mod ema;
+mod evaluate;
 mod find_lr;
 mod fit;
 mod resume;
@@ -15,8 +17,9 @@ use ema::Averages;
 use crate::data::Loader;
 use crate::optim::{AdamW, Optimizer};
 use crate::pattern::Pattern;
-use crate::{Checkpoints, Error, Metrics, Observer, Result, Schedule};
+use crate::{Checkpoints, EarlyStopping, Error, Metric, Observer, Result, Schedule};
 use candle_core::{Device, Tensor, Var};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -51,7 +54,7 @@ type Loss<'a> = dyn Fn(&Tensor, &Tensor) -> candle_core::Result<Tensor> + 'a;
 ///     .seed(1);
 /// let history = trainer.fit(&train, None)?;
 /// assert_eq!(history.epochs.len(), 20);
-/// assert!(trainer.evaluate(&train)?.accuracy > Some(0.9));
+/// assert!(trainer.evaluate(&train)?.overall.accuracy > Some(0.9));
 /// # Ok(())
 /// # }
 /// ```
@@ -71,6 +74,9 @@ pub struct Trainer<'a> {
     ema: Option<Averages>,
     seed: u64,
     epochs: usize,
+    /// Borrowed for the time of one evaluation, which hands out none of them.
+    metrics: RefCell<Vec<Box<dyn Metric + 'a>>>,
+    early_stopping: Option<EarlyStopping>,
     checkpoints: Option<Checkpoints>,
     resume: bool,
     stop: Option<Arc<AtomicBool>>,
@@ -102,6 +108,8 @@ impl<'a> Trainer<'a> {
             ema: None,
             seed: 0,
             epochs: 1,
+            metrics: RefCell::default(),
+            early_stopping: None,
             checkpoints: None,
             resume: false,
             stop: None,
@@ -190,6 +198,38 @@ impl<'a> Trainer<'a> {
         self
     }
 
+    /// Computes `metric` on the validation set at the end of each epoch, and in each [`evaluate`](Trainer::evaluate), beside those
+    /// that were added before; each must go by a name of its own. The history and what observers write of it hold its values.
+    ///
+    /// ```
+    /// use candle_core::{DType, Device, Var};
+    /// use std::collections::BTreeMap;
+    /// use taper_trainer::data::{InMemoryDataset, Loader};
+    /// use taper_trainer::{Auroc, Average, F1, Trainer};
+    ///
+    /// let data = InMemoryDataset::new(vec![0.5, 0.1, 0.2, 0.9, 0.8, 0.3, 0.1, 0.6], &[2], vec![0, 1, 0, 1])?;
+    /// let loader = Loader::new(data, 2)?;
+    /// let weight = Var::zeros((2, 2), DType::F32, &Device::Cpu)?;
+    /// let vars = BTreeMap::from([("weight".to_owned(), weight.clone())]);
+    /// let mut trainer =
+    ///     Trainer::new(vars, |x, _| x.matmul(&weight)).metric(Auroc::default()).metric(F1::new(Average::Macro)).epochs(40);
+    /// let history = trainer.fit(&loader, Some(&loader))?;
+    /// assert_eq!(history.epochs[39].metrics["auroc"], Some(1.0));
+    /// assert_eq!(trainer.evaluate(&loader)?.metrics["f1_macro"], history.epochs[39].metrics["f1_macro"]);
+    /// # Ok::<(), taper_trainer::Error>(())
+    /// ```
+    pub fn metric(mut self, metric: impl Metric + 'a) -> Self {
+        self.metrics.get_mut().push(Box::new(metric));
+        self
+    }
+
+    /// Ends a fit before all epochs are done, once it no longer gets better. The last checkpoint is written as at the end of all
+    /// epochs, and a fit that resumes from there stays ended. As the number of epochs may, it may be another one in a resumed run.
+    pub fn early_stopping(mut self, early_stopping: EarlyStopping) -> Self {
+        self.early_stopping = Some(early_stopping);
+        self
+    }
+
     /// Writes checkpoints.
     pub fn checkpoints(mut self, checkpoints: Checkpoints) -> Self {
         self.checkpoints = Some(checkpoints);
@@ -235,46 +275,6 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// The metrics over all batches of `loader`, in evaluation mode.
-    ///
-    /// # Errors
-    /// When the loader has no batch or fails, or the forward or the loss does.
-    pub fn evaluate(&self, loader: &Loader) -> Result<Metrics> {
-        not_empty("evaluate", loader)?;
-        self.with_averages(|| {
-            let mut totals = crate::metrics::Totals::default();
-            for batch in loader.epoch(0, 0) {
-                let batch = batch?;
-                let (logits, targets) = (self.infer(&batch.inputs)?, batch.targets.to_device(&self.device())?);
-                let loss = scalar(&(self.loss)(&logits, &targets)?)?;
-                totals.add(loss, &logits, &targets)?;
-            }
-            Ok(totals.metrics())
-        })
-    }
-
-    /// The forward's output for `inputs`, in evaluation mode, free of the graph.
-    ///
-    /// # Errors
-    /// When the forward fails.
-    pub fn predict(&self, inputs: &Tensor) -> Result<Tensor> {
-        self.with_averages(|| self.infer(inputs))
-    }
-
-    /// The forward's output for all inputs of `loader`, joined along the batch axis in the loader's order.
-    ///
-    /// # Errors
-    /// When the loader has no batch or fails, or the forward does.
-    pub fn predict_all(&self, loader: &Loader) -> Result<Tensor> {
-        not_empty("predict_all", loader)?;
-        let outputs = || loader.epoch(0, 0).map(|batch| self.infer(&batch?.inputs)).collect::<Result<Vec<_>>>();
-        Ok(Tensor::cat(&self.with_averages(outputs)?, 0)?)
-    }
-
-    fn infer(&self, inputs: &Tensor) -> Result<Tensor> {
-        Ok((self.forward)(&inputs.to_device(&self.device())?, &Mode::eval())?.detach())
-    }
-
     /// The device of the variables.
     fn device(&self) -> Device {
         self.vars.values().next().map_or(Device::Cpu, |var| var.device().clone())
@@ -295,6 +295,8 @@ impl std::fmt::Debug for Trainer<'_> {
             .field("ema", &self.ema.as_ref().map(|ema| ema.config))
             .field("seed", &self.seed)
             .field("epochs", &self.epochs)
+            .field("metrics", &self.metrics)
+            .field("early_stopping", &self.early_stopping)
             .field("checkpoints", &self.checkpoints)
             .field("resume", &self.resume)
             .field("stop", &self.stop)

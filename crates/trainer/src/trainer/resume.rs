@@ -6,7 +6,7 @@ use super::fit::Data;
 use crate::checkpoint::{Checkpoint, Search};
 use crate::data::Loader;
 use crate::optim::describe;
-use crate::{Error, Observer, Result, Resume, SkippedCheckpoint};
+use crate::{EpochRecord, Error, Observer, Result, Resume, SkippedCheckpoint};
 use candle_core::{Tensor, Var};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -45,14 +45,28 @@ impl Trainer<'_> {
     }
 
     fn take_over(&mut self, path: &Path, checkpoint: Checkpoint, data: Data<'_>) -> Result<()> {
-        let Checkpoint { configuration, position, parameters, buffers, averages, optimizer } = checkpoint;
-        let differences = differences(&configuration, &self.configuration(data));
+        let differences = differences(&checkpoint.configuration, &self.configuration(data));
         if !differences.is_empty() {
             return Err(Error::ConfigurationChanged { path: path.to_owned(), differences: differences.join("; ") });
         }
+        self.check_metrics(path, &checkpoint, data)?;
         // All that can be refused is refused before anything is changed.
+        let averages = self.fitting_averages(path, &checkpoint)?;
+        let Checkpoint { position, parameters, buffers, optimizer, .. } = checkpoint;
+        self.optimizer.load_state(&self.vars, &optimizer).map_err(|error| match error {
+            Error::OptimizerState { .. } => Error::Checkpoint { path: path.to_owned(), reason: error.to_string() },
+            other => other,
+        })?;
+        self.set_weights(&parameters, &buffers, averages)?;
+        self.position = position;
+        Ok(())
+    }
+
+    /// The checkpoint's averages as variables, if all of its variables are those of this trainer.
+    pub(super) fn fitting_averages(&self, path: &Path, checkpoint: &Checkpoint) -> Result<BTreeMap<String, Var>> {
+        let Checkpoint { parameters, buffers, averages, .. } = checkpoint;
         let averaged = if self.ema.is_some() { &self.trainable } else { &BTreeMap::new() };
-        for (vars, tensors) in [(&self.vars, &parameters), (&self.buffers, &buffers), (averaged, &averages)] {
+        for (vars, tensors) in [(&self.vars, parameters), (&self.buffers, buffers), (averaged, averages)] {
             for (name, var) in vars {
                 let fits = |it: &Tensor| it.dims() == var.dims() && it.dtype() == var.dtype();
                 if !tensors.get(name).is_some_and(fits) {
@@ -64,17 +78,20 @@ impl Trainer<'_> {
         let average = |(name, var): (&String, &Var)| {
             Ok((name.clone(), Var::from_tensor(&averages[name].to_device(var.device())?.copy()?)?))
         };
-        let averages = averaged.iter().map(average).collect::<Result<_>>()?;
-        self.optimizer.load_state(&self.vars, &optimizer).map_err(|error| match error {
-            Error::OptimizerState { .. } => Error::Checkpoint { path: path.to_owned(), reason: error.to_string() },
-            other => other,
-        })?;
-        set_all(&self.vars, &parameters)?;
-        set_all(&self.buffers, &buffers)?;
+        averaged.iter().map(average).collect()
+    }
+
+    pub(super) fn set_weights(
+        &mut self,
+        parameters: &BTreeMap<String, Tensor>,
+        buffers: &BTreeMap<String, Tensor>,
+        averages: BTreeMap<String, Var>,
+    ) -> Result<()> {
+        set_all(&self.vars, parameters)?;
+        set_all(&self.buffers, buffers)?;
         if let Some(ema) = &mut self.ema {
             ema.values = averages;
         }
-        self.position = position;
         Ok(())
     }
 
@@ -110,6 +127,7 @@ impl Trainer<'_> {
             ("clip_value", or_none(self.clip_value.map(|value| value.to_string()))),
             ("clip_norm", or_none(self.clip_norm.map(|norm| norm.to_string()))),
             ("micro_batch", or_none(self.micro_batch.map(|samples| samples.to_string()))),
+            ("metrics", self.metrics_in_words()),
             ("ema", or_none(self.ema.as_ref().map(|ema| format!("{:?}", ema.config)))),
         ];
         let mut configuration: BTreeMap<String, String> =
@@ -125,6 +143,24 @@ impl Trainer<'_> {
         configuration.extend(self.vars.iter().map(|(name, var)| (format!("parameter {name}"), describe(var))));
         configuration.extend(self.buffers.iter().map(|(name, var)| (format!("buffer {name}"), describe(var))));
         configuration
+    }
+
+    /// Refuses a history without the very metrics that this fit computes, which the configuration promises.
+    fn check_metrics(&self, path: &Path, checkpoint: &Checkpoint, data: Data<'_>) -> Result<()> {
+        let names = if data.val.is_some() { self.metric_names()? } else { Vec::new() };
+        let names: BTreeSet<String> = names.into_iter().collect();
+        let other = |record: &&EpochRecord| !record.metrics.keys().eq(&names);
+        checkpoint.position.history.epochs.iter().find(other).map_or(Ok(()), |record| {
+            let found: Vec<_> = record.metrics.keys().collect();
+            let reason = format!("epoch {} has the metrics {found:?} and not {names:?}", record.epoch);
+            Err(Error::Checkpoint { path: path.to_owned(), reason })
+        })
+    }
+
+    fn metrics_in_words(&self) -> String {
+        let mut metrics = self.metrics.borrow_mut();
+        metrics.iter_mut().for_each(|metric| metric.reset());
+        format!("{metrics:?}")
     }
 }
 

@@ -1,5 +1,7 @@
 //! From a data set to batches: order, transforms, worker threads. The batches never depend on the workers.
 
+mod plan;
+
 use std::fmt;
 use std::iter::FusedIterator;
 use std::sync::Arc;
@@ -8,8 +10,9 @@ use std::thread::{self, JoinHandle};
 
 use candle_core::{Device, Tensor};
 
-use super::{BatchTransform, Dataset, Draws, Sample, Samples, Targets, Transform, order::Order, panics};
+use super::{BatchTransform, Dataset, Transform, order::Order};
 use crate::{Error, Result};
+use plan::{Plan, RawBatch};
 
 /// Some samples, ready for a forward pass.
 #[derive(Debug, Clone)]
@@ -329,79 +332,4 @@ impl Worker {
         })?;
         Ok(Self { batches, thread })
     }
-}
-
-/// All that decides what the batches of one epoch hold.
-struct Plan {
-    loader: Loader,
-    order: Vec<usize>,
-    epoch: u32,
-}
-
-impl Plan {
-    fn load(&self, batch: usize) -> Result<RawBatch> {
-        let start = batch * self.loader.batch_size;
-        let end = start.saturating_add(self.loader.batch_size).min(self.order.len());
-        let indices = self.order[start..end].to_vec();
-        let shape = self.loader.input_shape()?;
-        let mut inputs = Vec::with_capacity(indices.len() * shape.iter().product::<usize>());
-        let mut targets = Vec::with_capacity(indices.len());
-        for (position, &index) in (start..).zip(&indices) {
-            let drawn_for = if self.loader.order.repeats() { position } else { index };
-            // After a panic the epoch is over, so nothing is read again that it may have left half-changed.
-            let sample = panics::catch(|| self.load_sample(index, drawn_for))
-                .unwrap_or_else(|message| Err(Error::LoadPanic { index, message }))?;
-            inputs.extend_from_slice(&sample.input);
-            targets.push(sample.target);
-        }
-        let mut samples = Samples { inputs, shape, targets: Targets::Classes(targets) };
-        for (place, transform) in (0..).zip(&self.loader.batch_transforms) {
-            let mut draws = Draws::for_batch(self.loader.seed, self.epoch, batch, place);
-            panics::catch(|| transform.apply(&mut samples, &mut draws)).unwrap_or_else(|message| {
-                let transform = format!("{transform:?}");
-                Err(Error::BatchTransformPanic { transform, batch, message })
-            })?;
-        }
-        Ok(RawBatch { samples, indices })
-    }
-
-    /// Sample `index`, changed by the draws for `drawn_for`.
-    fn load_sample(&self, index: usize, drawn_for: usize) -> Result<Sample> {
-        let mut shape = self.loader.dataset.input_shape().to_vec();
-        let Sample { mut input, target } = self.loader.dataset.get(index)?;
-        check_shape(index, &input, &shape)?;
-        for (place, transform) in (0..).zip(&self.loader.transforms) {
-            let mut draws = Draws::for_sample(self.loader.seed, self.epoch, drawn_for, place);
-            let output_shape = transform.output_shape(&shape)?;
-            input = transform.apply(input, &shape, &mut draws)?;
-            shape = output_shape;
-            check_shape(index, &input, &shape)?;
-        }
-        Ok(Sample { input, target })
-    }
-}
-
-/// A batch on its way between threads; the thread that takes it makes the tensors.
-struct RawBatch {
-    samples: Samples,
-    indices: Vec<usize>,
-}
-
-impl RawBatch {
-    fn into_tensors(self, device: &Device) -> Result<Batch> {
-        let Self { samples: Samples { inputs, shape, targets }, indices } = self;
-        let shape = [&[indices.len()], shape.as_slice()].concat();
-        let targets = match targets {
-            Targets::Classes(classes) => Tensor::from_vec(classes, indices.len(), device)?,
-            Targets::Probabilities { values, classes } => Tensor::from_vec(values, (indices.len(), classes), device)?,
-        };
-        Ok(Batch { inputs: Tensor::from_vec(inputs, shape, device)?, targets, indices })
-    }
-}
-
-fn check_shape(index: usize, input: &[f32], shape: &[usize]) -> Result<()> {
-    if input.len() == shape.iter().product::<usize>() {
-        return Ok(());
-    }
-    Err(Error::SampleShape { index, values: input.len(), shape: shape.to_vec() })
 }
