@@ -74,6 +74,20 @@ fn horner<const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
     sum
 }
 
+/// The sum of a power of two of lanes: of halves onto each other, until one is left.
+#[inline(always)]
+pub(crate) fn tree_sum<const LANES: usize>(mut lanes: [f64; LANES]) -> f64 {
+    const { assert!(LANES.is_power_of_two(), "lanes are halved until one is left") };
+    let mut half = LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            lanes[i] += lanes[i + half];
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -48,11 +48,11 @@ impl<const D: usize> Then<'_, D> {
     {
         let Self::Relu { pool } = self else { return Ok(inner.apply(inputs)?) };
         let dims = pool.map(|(op, spec)| spec.dims(op, inner.shape().dims())).transpose()?.map(Arc::new);
-        if !matches!(inputs[0].dtype(), DType::F32 | DType::F64) || second_order()? {
+        let tracked = inputs.iter().any(|input| input.track_op());
+        if !matches!(inputs[0].dtype(), DType::F32 | DType::F64) || (tracked && second_order()?) {
             let y = relu(&inner.apply(inputs)?)?;
             return dims.map_or_else(|| Ok(y.clone()), |dims| max_pool(dims, &y));
         }
-        let tracked = inputs.iter().any(|input| input.track_op());
         let pool = dims.map(|dims| MaxPool::new(dims, tracked));
         Ok(Rectified { inner, pool }.apply(inputs)?)
     }

@@ -10,6 +10,7 @@ mod formula;
 mod tests;
 
 use super::spec::SoftmaxDims;
+use crate::math::tree_sum;
 use crate::parallel::{build, build_by_task};
 use crate::simd::Tier;
 use crate::storage::Element;
@@ -145,14 +146,7 @@ fn sum<T: Element, F: Formula<T>>(formula: F, max: T, a: &[T], b: &[T], out: &mu
         *out = formula.term(a, b, max);
         *sum += out.to_f64();
     }
-    let mut half = LANES / 2;
-    while half > 0 {
-        for i in 0..half {
-            sums[i] += sums[i + half];
-        }
-        half /= 2;
-    }
-    sums[0]
+    tree_sum(sums)
 }
 
 /// Columns of one sample: a row each of its classes is written.

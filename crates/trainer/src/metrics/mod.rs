@@ -13,6 +13,7 @@ pub use auroc::Auroc;
 pub use confusion::ConfusionMatrix;
 pub use mean_loss::MeanLoss;
 pub use per_class::{Average, F1, Precision, Recall};
+pub(crate) use rows::predicted;
 
 use crate::{Result, exact};
 use candle_core::Tensor;

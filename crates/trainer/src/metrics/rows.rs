@@ -50,7 +50,7 @@ impl Rows {
 }
 
 /// The class of the highest score: of equal ones the first, and one that is not a number before any.
-pub(super) fn predicted(scores: &[f64]) -> usize {
+pub(crate) fn predicted(scores: &[f64]) -> usize {
     let mut best = 0;
     for (class, score) in scores.iter().enumerate() {
         if *score > scores[best] || (score.is_nan() && !scores[best].is_nan()) {

@@ -1,6 +1,7 @@
 //! Sums over runs of elements, in float64 whatever the elements are, many at a time so that they become vector
 //! instructions; always over the same tree.
 
+use crate::math::tree_sum;
 use crate::simd::Tier;
 use crate::storage::Element;
 use pulp::{Simd, WithSimd};
@@ -98,18 +99,6 @@ impl<A: Copy, B: Copy, F: Fn(A, B) -> [f64; 2]> WithSimd for Fold<'_, A, B, F> {
             first[i] += p;
             second[i] += q;
         }
-        [tree(first), tree(second)]
+        [tree_sum(first), tree_sum(second)]
     }
-}
-
-#[inline(always)]
-fn tree(mut sums: [f64; LANES]) -> f64 {
-    let mut half = LANES / 2;
-    while half > 0 {
-        for i in 0..half {
-            sums[i] += sums[i + half];
-        }
-        half /= 2;
-    }
-    sums[0]
 }

@@ -3,7 +3,8 @@
 use super::picture::data_uri;
 use super::text::{escaped, percent, short};
 use crate::data::{Batch, Loader};
-use crate::{Error, Result};
+use crate::metrics::predicted;
+use crate::{ConfusionMatrix, Error, Metric, Result};
 use candle_core::{DType, Tensor};
 use std::fmt::Write;
 
@@ -21,9 +22,9 @@ pub(super) struct Predictor<'a> {
 }
 
 /// What came of it.
+#[derive(Default)]
 pub(super) struct Predictions {
-    /// How many samples of each class, by row, were predicted as each, by column.
-    counts: Vec<Vec<u64>>,
+    confusion: ConfusionMatrix,
     /// Those of the highest loss, the highest first.
     worst: Vec<Example>,
 }
@@ -42,21 +43,25 @@ impl Predictor<'_> {
     /// Refuses what cannot be predicted, before hours of training: on the first batch.
     pub(super) fn check(&self) -> Result<()> {
         let first = self.loader.epoch(0, 0).next();
-        first.map_or(Ok(()), |batch| self.scores(&batch?).map(|_| ()))
+        first.map_or(Ok(()), |batch| self.add(&mut Predictions::default(), &batch?))
     }
 
     pub(super) fn predict(&self) -> Result<Predictions> {
-        let mut predictions = Predictions { counts: Vec::new(), worst: Vec::new() };
+        let mut predictions = Predictions::default();
         for batch in self.loader.epoch(0, 0) {
-            let batch = batch?;
-            let (scores, targets) = self.scores(&batch)?;
-            predictions.add(&batch, &scores, &targets)?;
+            self.add(&mut predictions, &batch?)?;
         }
         Ok(predictions)
     }
 
-    /// The scores `[N, C]` of a batch, and its targets.
-    fn scores(&self, batch: &Batch) -> Result<(Vec<Vec<f64>>, Vec<usize>)> {
+    fn add(&self, predictions: &mut Predictions, batch: &Batch) -> Result<()> {
+        let (logits, targets) = self.logits(batch)?;
+        predictions.confusion.update(&logits, &batch.targets, 0.0)?;
+        predictions.add_worst(batch, &logits.to_dtype(DType::F64)?.to_vec2()?, &targets)
+    }
+
+    /// The logits `[N, C]` of a batch, and its targets.
+    fn logits(&self, batch: &Batch) -> Result<(Tensor, Vec<usize>)> {
         let refuse = |argument, expected, value| Err(Error::Value { op: "HtmlReport", argument, expected, value });
         let targets = &batch.targets;
         if targets.rank() != 1 || targets.dtype().is_float() {
@@ -72,23 +77,19 @@ impl Predictor<'_> {
         let classes = logits.dims()[1];
         let class = |target: i64| usize::try_from(target).ok().filter(|target| *target < classes);
         match targets.iter().map(|target| class(*target)).collect() {
-            Some(targets) => Ok((logits.to_dtype(DType::F64)?.to_vec2()?, targets)),
+            Some(targets) => Ok((logits, targets)),
             None => refuse("predictions", expected, format!("{:?} for targets {targets:?}", logits.dims())),
         }
     }
 }
 
 impl Predictions {
-    fn add(&mut self, batch: &Batch, scores: &[Vec<f64>], targets: &[usize]) -> Result<()> {
-        let classes = scores.first().map_or(0, Vec::len);
-        self.counts.resize_with(classes, || vec![0; classes]);
+    fn add_worst(&mut self, batch: &Batch, scores: &[Vec<f64>], targets: &[usize]) -> Result<()> {
         let mut candidates = Vec::new();
         for (place, (scores, &truth)) in scores.iter().zip(targets).enumerate() {
             let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let sum: f64 = scores.iter().map(|score| (score - highest).exp()).sum();
-            // Of equal scores the first; where all are NaN, the first class.
-            let predicted = scores.iter().position(|score| *score >= highest).unwrap_or(0);
-            self.counts[truth][predicted] += 1;
+            let predicted = predicted(scores);
             let loss = highest + sum.ln() - scores[truth];
             // One NaN, and the worst of all: those of arithmetic may have a sign, and sort below everything.
             let loss = if loss.is_nan() { f64::NAN } else { loss };
@@ -113,7 +114,7 @@ impl Predictions {
     /// The sections of the page; classes go by `names` where there are any.
     pub(super) fn html(&self, names: &[String]) -> String {
         let name = |class: usize| names.get(class).cloned().unwrap_or_else(|| class.to_string());
-        let matrix = if self.counts.len() <= MATRIX { self.matrix(&name) } else { self.confusions(&name) };
+        let matrix = if self.confusion.classes() <= MATRIX { self.matrix(&name) } else { self.confusions(&name) };
         format!("<section><h2>Confusion matrix</h2>\n{matrix}</section>\n{}", self.worst(&name))
     }
 
@@ -121,14 +122,16 @@ impl Predictions {
         let mut html = "<p>Rows are the true classes, columns the predicted ones.</p>\n<div class=\"wide\"><table class=\"matrix\">\
                         <tr><th></th>"
             .to_owned();
-        for class in 0..self.counts.len() {
+        let classes = self.confusion.classes();
+        for class in 0..classes {
             let _ = write!(html, "<th scope=\"col\">{}</th>", escaped(&name(class)));
         }
         html += "<th scope=\"col\">right</th></tr>\n";
-        for (truth, row) in self.counts.iter().enumerate() {
-            let total: u64 = row.iter().sum();
+        for (truth, recall) in self.confusion.recall().into_iter().enumerate() {
+            let total: u64 = (0..classes).map(|predicted| self.confusion.count(truth, predicted)).sum();
             let _ = write!(html, "<tr><th scope=\"row\">{}</th>", escaped(&name(truth)));
-            for (predicted, &count) in row.iter().enumerate() {
+            for predicted in 0..classes {
+                let count = self.confusion.count(truth, predicted);
                 // A tenth of a class that goes astray is a lot.
                 let share = count as f64 / total.max(1) as f64;
                 let (kind, depth) =
@@ -136,7 +139,7 @@ impl Predictions {
                 let text = if count == 0 { String::new() } else { count.to_string() };
                 let _ = write!(html, "<td class=\"{kind}\" style=\"--depth:{:.0}%\">{text}</td>", 60.0 * depth);
             }
-            let right = if total == 0 { "–".to_owned() } else { percent(row[truth] as f64 / total as f64) };
+            let right = recall.map_or("–".to_owned(), percent);
             let _ = writeln!(html, "<td>{right}</td></tr>");
         }
         html + "</table></div>\n"
@@ -144,12 +147,12 @@ impl Predictions {
 
     fn confusions(&self, name: &impl Fn(usize) -> String) -> String {
         let mut pairs: Vec<(u64, usize, usize)> = Vec::new();
-        for (truth, row) in self.counts.iter().enumerate() {
-            let astray = row.iter().enumerate().filter(|(predicted, count)| *predicted != truth && **count > 0);
-            pairs.extend(astray.map(|(predicted, count)| (*count, truth, predicted)));
+        let classes = self.confusion.classes();
+        for truth in 0..classes {
+            let counted = (0..classes).map(|predicted| (self.confusion.count(truth, predicted), truth, predicted));
+            pairs.extend(counted.filter(|(count, _, predicted)| *predicted != truth && *count > 0));
         }
         pairs.sort_by_key(|(count, truth, predicted)| (std::cmp::Reverse(*count), *truth, *predicted));
-        let classes = self.counts.len();
         let mut html = format!(
             "<p>Of {classes} classes, the most frequent confusions.</p>\n<div class=\"wide\"><table><tr><th>true</th><th>predicted</th>\
              <th>samples</th></tr>\n"
