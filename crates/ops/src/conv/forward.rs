@@ -56,8 +56,9 @@ pub fn conv1d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, spec: &ConvSpe
 /// `y[n, o, i, j] = b[o] + Σ_{c, p, q} w[o, c, p, q] · x[n, g·C_in/G + c, i·s_h − p_h + p·d_h, j·s_w − p_w + q·d_w]`,
 /// where `g` is the group of output channel `o` and outside its extent `x` is 0, or what [`ConvSpec::padding_mode`] says.
 ///
-/// In bf16, f16 and float32, 3×3 kernels of stride 1 over 32 channels a group or more on both sides go by Winograd's algorithm,
-/// here, in the gradients and in transposed convolution, unless [`ConvSpec::exact`] asks for the sums term by term.
+/// In bf16, f16 and float32, 3×3 kernels of stride 1 or 2 and 4×4 kernels of stride 2 over 32 channels a group or more on both
+/// sides go by Winograd's algorithm, here, in the gradients and in transposed convolution, unless [`ConvSpec::exact`] asks for
+/// the sums term by term.
 ///
 /// # Shapes
 ///

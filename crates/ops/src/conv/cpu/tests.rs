@@ -121,15 +121,21 @@ proptest! {
     }
 }
 
-/// 3×3 kernels of stride 1 over one plane; along the depth, which has extent 1, a stride that changes nothing.
+/// 3×3 kernels of stride 1 or 2 and 4×4 ones of stride 2 over one plane; along the depth, which has extent 1, a stride that
+/// changes nothing.
 fn winograd_geometry() -> impl Strategy<Value = ConvDims> {
     let channels = (0usize..4, 1usize..3, 1usize..70, 1usize..70);
-    (channels, (1usize..15, 1usize..23), 1usize..4, [(0usize..3, 0usize..5), (0usize..3, 0usize..5)]).prop_filter_map(
+    let kernel = prop_oneof![Just((3, 1)), Just((3, 2)), Just((4, 2))];
+    let padding = [(0usize..4, 0usize..5), (0usize..4, 0usize..5)];
+    (channels, (1usize..23, 1usize..31), 1usize..4, kernel, padding).prop_filter_map(
         "the kernel fits",
-        |((n, groups, c_in, c_out), (height, width), stride, [above, beside])| {
-            let spec = ConvSpec::<3>::default().stride([stride, 1, 1]).groups(groups);
-            let spec = spec.padding([(0, 0), above, beside]);
-            spec.dims("conv3d", &[n, c_in * groups, 1, height, width], &[c_out * groups, c_in, 1, 3, 3]).ok()
+        |((n, groups, c_in, c_out), (height, width), depth_stride, (k, stride), [mut above, beside])| {
+            above.0 = above.0.min(k - 1);
+            let left = if stride == 2 { above.0 + 2 * (beside.0 / 2) } else { beside.0 };
+            let left = if left < k { left } else { above.0 };
+            let spec = ConvSpec::<3>::default().stride([depth_stride, stride, stride]).groups(groups);
+            let spec = spec.padding([(0, 0), above, (left, beside.1)]);
+            spec.dims("conv3d", &[n, c_in * groups, 1, height, width], &[c_out * groups, c_in, 1, k, k]).ok()
         },
     )
 }
@@ -187,8 +193,10 @@ proptest! {
 fn winograd_keeps_its_bound_with_many_channels() {
     let spec = ConvSpec::<2>::default().padding(1);
     for [n, c_in, extent, c_out] in [[1, 512, 7, 33], [1, 256, 14, 40], [3, 70, 29, 64]] {
-        let d = spec.dims("conv2d", &[n, c_in, extent, extent + 1], &[c_out, c_in, 3, 3]).unwrap();
-        within_bound(&d).unwrap();
+        for (k, stride) in [(3, 1), (3, 2), (4, 2)] {
+            let d = spec.stride(stride).dims("conv2d", &[n, c_in, extent, extent + 1], &[c_out, c_in, k, k]).unwrap();
+            within_bound(&d).unwrap();
+        }
     }
 }
 
@@ -200,7 +208,10 @@ fn within_bound(d: &ConvDims) -> Result<(), TestCaseError> {
     add_bias(&mut y, &exact(&y_bias), d.out_plane());
     add_bias(&mut dx, &exact(&dx_bias), d.in_plane());
     for tier in Tier::all() {
-        let [y_terms, dx_terms, dw_terms] = [d.c_in_group() * 9, d.c_out_group() * 9, d.n * d.out_plane()];
+        // A pixel of the input meets a tap in each stride of them.
+        let met: usize = (0..3).map(|axis| d.kernel[axis].div_ceil(d.stride[axis])).product();
+        let [y_terms, dx_terms] = [d.c_in_group() * d.taps(), d.c_out_group() * met];
+        let dw_terms = d.n * d.out_plane();
         let y = error(&winograd::forward(tier, d, &x, &w, Some(&y_bias)), &y, y_terms);
         let dx = error(&winograd::input_grad(tier, d, &dy, &w, Some(&dx_bias)), &dx, dx_terms);
         let dw = error(&winograd::weight_grad(tier, d, &x, &dy), &dw, dw_terms.max(1));
@@ -214,10 +225,12 @@ fn tiers_with_a_fused_product_agree_to_the_bit() {
     let spec = ConvSpec::<2>::default().padding(1);
     let d = spec.stride([2, 1]).dims("conv2d", &[2, 19, 9, 21], &[23, 19, 3, 3]).unwrap();
     let tiled = spec.dims("conv2d", &[2, 70, 9, 21], &[34, 70, 3, 3]).unwrap();
+    let halved = spec.stride(2).dims("conv2d", &[2, 70, 9, 21], &[34, 70, 3, 3]).unwrap();
     let apart = spec.groups(5).dims("conv2d", &[2, 5, 9, 21], &[10, 1, 3, 3]).unwrap();
     let bits = |tier: Tier| {
         let [x, w, dy] = arguments(&d);
         let [a, b, c] = arguments(&tiled);
+        let [i, j, k] = arguments(&halved);
         let [p, q, r] = arguments(&apart);
         let all = [
             direct::forward(tier, &d, &x, &w, None),
@@ -226,6 +239,9 @@ fn tiers_with_a_fused_product_agree_to_the_bit() {
             winograd::forward(tier, &tiled, &a, &b, None),
             winograd::input_grad(tier, &tiled, &c, &b, None),
             winograd::weight_grad(tier, &tiled, &a, &c),
+            winograd::forward(tier, &halved, &i, &j, None),
+            winograd::input_grad(tier, &halved, &k, &j, None),
+            winograd::weight_grad(tier, &halved, &i, &k),
             depthwise::forward(tier, &apart, &p, &q, None),
             depthwise::input_grad(tier, &apart, &r, &q, None),
         ];

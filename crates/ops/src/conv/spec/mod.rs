@@ -28,9 +28,10 @@ pub struct ConvSpec<const D: usize> {
     /// Number of independent groups the channels are split into, default 1.
     pub groups: usize,
     /// Whether every sum is taken term by term, default false. Otherwise a convolution in bf16, f16 or float32 over one plane with
-    /// 3×3 kernels, stride 1, dilation 1 and from 32 channels a group on goes by Winograd's algorithm: faster, with a rounding error
-    /// of up to 2·10⁻⁵ · √terms · rms(x) · rms(w) in float32 on data like noise. A non-finite element may then reach all the tiles
-    /// of 4×4 pixels whose windows hold it, 8×8 pixels of every output channel, and every tap of the gradient.
+    /// 3×3 kernels of stride 1 or 2, or 4×4 kernels of stride 2, dilation 1 and from 32 channels a group on goes by Winograd's
+    /// algorithm where that saves products: faster, with a rounding error of up to 2·10⁻⁵ · √terms · rms(x) · rms(w) in float32 on
+    /// data like noise. A non-finite element may then reach all the tiles of 4×4 pixels whose windows hold it, 8×8 pixels of
+    /// every output channel (16×16 of an input gradient at stride 2), and every tap of the gradient.
     pub exact: bool,
 }
 

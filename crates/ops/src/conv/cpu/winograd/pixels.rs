@@ -1,27 +1,27 @@
 //! Between planes of one channel each and pixels of many.
 
-use super::transform::{TILE, WINDOW};
+use super::filter::Filter;
 use super::{LANES, Lanes, Map, Segment};
 
-/// Channels that are interleaved at once, as many as a tile has pixels on a line: the compiler has shuffles for four by four.
-const QUAD: usize = TILE;
+/// Channels that are interleaved at once, and pixels that are separated at once: the compiler has shuffles for four by four.
+const QUAD: usize = 4;
 
 /// Channels that are read side by side.
 const STREAMS: usize = 16;
 
 /// The padded lines that the windows of `segment` hold, from the channels of `x`.
 #[inline(always)]
-pub(super) fn windows(map: &Map, segment: Segment, x: &[f32], out: &mut Vec<Lanes>) {
-    let [_, per_row] = map.tiles();
-    let lines = segment.rows * TILE + WINDOW - TILE;
-    image(map.from, map.before, segment.row * TILE, [lines, per_row * TILE + WINDOW - TILE], x, out);
+pub(super) fn windows<F: Filter>(map: &Map, segment: Segment, x: &[f32], out: &mut Vec<Lanes>) {
+    let [_, per_row] = map.tiles::<F>();
+    let extent = [segment.rows, per_row].map(|tiles| tiles * F::STEP + F::WINDOW - F::STEP);
+    image(map.from, map.before, segment.row * F::STEP, extent, x, out);
 }
 
 /// The lines of the tiles of `segment`, with zeros where tiles exceed the plane, from the channels of `dy`.
 #[inline(always)]
-pub(super) fn tiles(map: &Map, segment: Segment, dy: &[f32], out: &mut Vec<Lanes>) {
-    let [_, per_row] = map.tiles();
-    image(map.to, [0; 2], segment.row * TILE, [segment.rows * TILE, per_row * TILE], dy, out);
+pub(super) fn tiles<F: Filter>(map: &Map, segment: Segment, dy: &[f32], out: &mut Vec<Lanes>) {
+    let [_, per_row] = map.tiles::<F>();
+    image(map.to, [0; 2], segment.row * F::TILE, [segment.rows, per_row].map(|tiles| tiles * F::TILE), dy, out);
 }
 
 /// Lines from `first` on of an image of `extent` with zeros before and behind it.
@@ -65,24 +65,23 @@ fn image(
 
 /// Writes the tiles of `segment` into the channels of `y`.
 #[inline(always)]
-pub(super) fn write(map: &Map, segment: Segment, tiles: &[Lanes], y: &mut [f32]) {
-    let ([height, width], [_, per_row]) = (map.to, map.tiles());
+pub(super) fn write<F: Filter>(map: &Map, segment: Segment, tiles: &[Lanes], y: &mut [f32]) {
+    let ([height, width], [_, per_row]) = (map.to, map.tiles::<F>());
     let plane = height * width;
-    let (tiles, _) = tiles.as_chunks::<{ TILE * TILE }>();
     for (quad, y) in y.chunks_mut(QUAD * plane).enumerate() {
-        for (row, tiles) in tiles.chunks_exact(per_row).take(segment.rows).enumerate() {
-            let first = (segment.row + row) * TILE;
-            for line in 0..TILE.min(height - first) {
+        for (row, tiles) in tiles.chunks_exact(per_row * F::TILE * F::TILE).take(segment.rows).enumerate() {
+            let first = (segment.row + row) * F::TILE;
+            for line in 0..F::TILE.min(height - first) {
                 let at = (first + line) * width;
+                let pixels = &tiles[line * F::TILE..];
                 if y.len() == QUAD * plane {
                     let (a, y) = y.split_at_mut(plane);
                     let (b, y) = y.split_at_mut(plane);
                     let (c, d) = y.split_at_mut(plane);
-                    separate(tiles, line, quad, [a, b, c, d].map(|y| &mut y[at..at + width]));
+                    separate::<F>(pixels, quad, [a, b, c, d].map(|y| &mut y[at..at + width]));
                 } else {
                     for (channel, y) in y.chunks_exact_mut(plane).enumerate() {
-                        for (y, tile) in y[at..at + width].chunks_mut(TILE).zip(tiles) {
-                            let pixels = &tile[line * TILE..];
+                        for (y, pixels) in y[at..at + width].chunks_mut(F::TILE).zip(pixels.chunks(F::TILE * F::TILE)) {
                             y.iter_mut().zip(pixels).for_each(|(y, pixel)| *y = pixel[quad * QUAD + channel]);
                         }
                     }
@@ -92,27 +91,26 @@ pub(super) fn write(map: &Map, segment: Segment, tiles: &[Lanes], y: &mut [f32])
     }
 }
 
-/// Writes lanes `QUAD · quad…` of a line of the tiles into lines of four channels.
+/// Writes lanes `QUAD · quad…` of a line of the tiles into lines of four channels. The tiles begin with the pixels of that line.
 #[inline(always)]
-fn separate(tiles: &[[Lanes; TILE * TILE]], line: usize, quad: usize, lines: [&mut [f32]; QUAD]) {
-    let [(a, a_rest), (b, b_rest), (c, c_rest), (d, d_rest)] = lines.map(|line| line.as_chunks_mut::<TILE>());
-    for ((((tile, a), b), c), d) in tiles.iter().zip(&mut *a).zip(&mut *b).zip(&mut *c).zip(&mut *d) {
-        let [e, f, g, h] = of_line(tile, line, quad);
+fn separate<F: Filter>(tiles: &[Lanes], quad: usize, lines: [&mut [f32]; QUAD]) {
+    let [(a, a_rest), (b, b_rest), (c, c_rest), (d, d_rest)] = lines.map(|line| line.as_chunks_mut::<QUAD>());
+    let run = |i: usize| {
+        let per_tile = F::TILE / QUAD;
+        let pixels = &tiles[i / per_tile * F::TILE * F::TILE + i % per_tile * QUAD..][..QUAD];
+        let pixel = |x: usize| &pixels[x].as_chunks::<QUAD>().0[quad];
+        [pixel(0), pixel(1), pixel(2), pixel(3)]
+    };
+    let whole = a.len();
+    for (i, (((a, b), c), d)) in a.iter_mut().zip(b).zip(c).zip(d).enumerate() {
+        let [e, f, g, h] = run(i);
         for (lane, channel) in [a, b, c, d].into_iter().enumerate() {
             *channel = [e[lane], f[lane], g[lane], h[lane]];
         }
     }
-    if let Some(tile) = tiles.get(a.len()) {
-        let pixels = of_line(tile, line, quad);
-        for ((((pixel, a), b), c), d) in pixels.into_iter().zip(a_rest).zip(b_rest).zip(c_rest).zip(d_rest) {
+    if !a_rest.is_empty() {
+        for ((((pixel, a), b), c), d) in run(whole).into_iter().zip(a_rest).zip(b_rest).zip(c_rest).zip(d_rest) {
             [*a, *b, *c, *d] = *pixel;
         }
     }
-}
-
-/// The pixels of a line of a tile, four lanes of each.
-#[inline(always)]
-fn of_line(tile: &[Lanes; TILE * TILE], line: usize, quad: usize) -> [&[f32; QUAD]; TILE] {
-    let pixel = |x: usize| &tile[line * TILE + x].as_chunks().0[quad];
-    [pixel(0), pixel(1), pixel(2), pixel(3)]
 }

@@ -1,6 +1,6 @@
 //! The products at each point: one microkernel over two arrangements of its factors.
 
-use super::transform::POINTS;
+use super::filter::{Filter, value};
 use super::{LANES, Lanes, odd};
 use crate::simd::mul_add;
 use crate::strip::runs;
@@ -12,9 +12,9 @@ const VECTORS: usize = 2;
 /// Chunks of channels whose products are added in one sum: 64 channels keep its rounding error small.
 const PART: usize = 2;
 
-/// For each point and tile of windows: `out[p, t] = Σ weights[p, c] · windows[p, t][c]`, over all channels c.
+/// For each point and tile of windows: `out[p, t] = Σ weights[value(p), c] · windows[p, t][c]`, over all channels c.
 pub(super) struct Products<'a> {
-    /// `[POINTS, channels]`, an odd number of channels a point.
+    /// `[VALUES, channels]`, an odd number of channels a value.
     pub(super) weights: &'a [Lanes],
     pub(super) channels: usize,
     /// `[channels / LANES, POINTS, count]`, `pitch` a point.
@@ -25,7 +25,8 @@ pub(super) struct Products<'a> {
     pub(super) out: &'a mut [Lanes],
 }
 
-/// For each point and channel of the cotangents: `out[p, j] = Σ windows[p, t] · cotangents[p, t][j]`, over all tiles t.
+/// For each value of the kernel and channel of the cotangents: `out[k, j] = Σ windows[p, t] · cotangents[p, t][j]`, over all
+/// points p that take the value and all tiles t.
 pub(super) struct Gram<'a> {
     /// `[POINTS, count]`, `pitch` a point.
     pub(super) windows: &'a [Lanes],
@@ -35,7 +36,7 @@ pub(super) struct Gram<'a> {
     pub(super) pitch: usize,
     /// Channels of the cotangents.
     pub(super) channels: usize,
-    /// `[POINTS, LANES]`.
+    /// `[VALUES, LANES]`.
     pub(super) out: &'a mut [Lanes],
 }
 
@@ -70,15 +71,15 @@ macro_rules! each_column {
 
 impl Products<'_> {
     #[inline(always)]
-    pub(super) fn run<S: Simd>(self, simd: S) {
+    pub(super) fn run<S: Simd, F: Filter>(self, simd: S) {
         let Self { weights, channels, windows, count, pitch, out } = self;
         for (point, out) in out.chunks_exact_mut(pitch).enumerate() {
-            let weights = &weights[point * odd(channels)..][..channels];
-            let windows = windows[point * pitch..].chunks(PART * POINTS * pitch);
+            let weights = &weights[value::<F>(point) * odd(channels)..][..channels];
+            let windows = windows[point * pitch..].chunks(PART * F::POINTS * pitch);
             for (part, (weights, windows)) in weights.chunks(PART * LANES).zip(windows).enumerate() {
                 for run in runs(S::REGISTER_COUNT, count) {
                     let (windows, out) = (&windows[run.start..], &mut out[run.start..]);
-                    with_columns!(run.len(), over_channels(simd, weights, windows, pitch, part > 0, out));
+                    with_columns!(run.len(), over_channels(simd, weights, windows, F::POINTS * pitch, part > 0, out));
                 }
             }
         }
@@ -90,14 +91,14 @@ fn over_channels<S: Simd, const J: usize>(
     simd: S,
     weights: &[Lanes],
     windows: &[Lanes],
-    pitch: usize,
+    chunk: usize,
     accumulate: bool,
     out: &mut [Lanes],
 ) {
     let Some(out) = out.first_chunk_mut::<J>() else { return };
     for pair in (0..LANES / S::F32_LANES).step_by(VECTORS) {
         let mut sums = [[simd.splat_f32s(0.); VECTORS]; J];
-        for (weights, windows) in weights.chunks(LANES).zip(windows.chunks(POINTS * pitch)) {
+        for (weights, windows) in weights.chunks(LANES).zip(windows.chunks(chunk)) {
             let Some(windows) = windows.first_chunk::<J>() else { return };
             for (weights, k) in weights.iter().zip(0..LANES) {
                 let a = S::as_simd_f32s(weights).0;
@@ -122,12 +123,18 @@ fn over_channels<S: Simd, const J: usize>(
 
 impl Gram<'_> {
     #[inline(always)]
-    pub(super) fn run<S: Simd>(self, simd: S) {
+    pub(super) fn run<S: Simd, F: Filter>(self, simd: S) {
         let Self { windows, cotangents, count, pitch, channels, out } = self;
-        for (point, out) in out.chunks_exact_mut(LANES).enumerate() {
+        let mut seen = 0;
+        for point in 0..F::POINTS {
+            let value = value::<F>(point);
+            let accumulate = value < seen;
+            seen = seen.max(value + 1);
+            let out = &mut out[value * LANES..][..LANES];
             let [windows, cotangents] = [windows, cotangents].map(|tiles| &tiles[point * pitch..][..count]);
             for run in runs(S::REGISTER_COUNT, channels) {
-                with_columns!(run.len(), over_tiles(simd, windows, cotangents, run.start, &mut out[run.start..]));
+                let out = &mut out[run.start..];
+                with_columns!(run.len(), over_tiles(simd, windows, cotangents, run.start, accumulate, out));
             }
         }
     }
@@ -139,6 +146,7 @@ fn over_tiles<S: Simd, const J: usize>(
     windows: &[Lanes],
     cotangents: &[Lanes],
     first: usize,
+    accumulate: bool,
     out: &mut [Lanes],
 ) {
     let Some(out) = out.first_chunk_mut::<J>() else { return };
@@ -157,7 +165,10 @@ fn over_tiles<S: Simd, const J: usize>(
         }
         each_column!(J, COLUMN => {
             let out = S::as_mut_simd_f32s(&mut out[COLUMN]).0;
-            out[pair..pair + VECTORS].copy_from_slice(&sums[COLUMN]);
+            for v in 0..VECTORS {
+                let sum = sums[COLUMN][v];
+                out[pair + v] = if accumulate { simd.add_f32s(out[pair + v], sum) } else { sum };
+            }
         });
     }
 }

@@ -1,0 +1,198 @@
+//! Correlations by a filter: the output, and the gradient of the input.
+
+use super::filter::Filter;
+use super::product::Products;
+use super::{FEW, Kernel, LANES, Lanes, Map, block, largest_divisor, odd, pixels, segments};
+use crate::conv::spec::ConvDims;
+use crate::parallel;
+use crate::simd::Tier;
+use pulp::{Simd, WithSimd};
+use std::marker::PhantomData;
+use std::ops::Range;
+
+/// The correlation that `map` and the filter say, of `[from, to]` channels a group.
+pub(super) fn correlate<F: Filter>(
+    tier: Tier,
+    d: &ConvDims,
+    map: &Map,
+    [from, to]: [usize; 2],
+    x: &[f32],
+    kernel: Kernel<'_>,
+    b: Option<&[f32]>,
+) -> Vec<f32> {
+    let chunks = to.div_ceil(LANES);
+    let weights = parallel::map(d.groups * chunks, |i| {
+        let (group, first) = (i / chunks, i % chunks * LANES);
+        tier.run(Kernels::<F> { kernel, group, first, filter: PhantomData })
+    });
+    // One task has as many samples as fill a block of tiles, and, where tasks would be few, a part of their channels.
+    let [tile_rows, per_row] = map.tiles::<F>();
+    let batches = (d.n * tile_rows * per_row / block::<F>(from * to)).clamp(1, d.n.max(1));
+    let samples = d.n.div_ceil(batches).max(1);
+    let wanted = FEW.div_ceil(batches * d.groups);
+    let blocks = if to.is_multiple_of(LANES) { chunks / largest_divisor(chunks, chunks.div_ceil(wanted)) } else { 1 };
+    let (chunks, to_block) = (chunks / blocks, to / blocks);
+    let [x_plane, y_plane] = [map.from, map.to].map(|[height, width]| height * width);
+    let batches = d.n.div_ceil(samples);
+    let x_of = |batch: usize, group: usize| {
+        move |sample: usize| &x[((batch * samples + sample) * d.groups + group) * from * x_plane..][..from * x_plane]
+    };
+
+    // Tasks that share their windows read them from here; others transform a block of them at a time.
+    let whole = samples * tile_rows;
+    let rows = if blocks > 1 { whole } else { map.rows_per_block::<F>(block::<F>(from * to)).min(whole) };
+    let pitch = odd(rows * per_row);
+    let windows = F::POINTS * pitch;
+    let from_chunks = from.div_ceil(LANES);
+    let shared = if blocks > 1 { batches * d.groups * from_chunks * windows } else { 0 };
+    let shared = parallel::build(shared, [0.; LANES], windows, windows * LANES, |item, v| {
+        let (batch, group, chunk) =
+            (item / (d.groups * from_chunks), item / from_chunks % d.groups, item % from_chunks);
+        let rows = 0..samples.min(d.n - batch * samples) * tile_rows;
+        let (x, pixels) = (x_of(batch, group), &mut Vec::new());
+        tier.run(Windows::<_, F> { map, rows, chunks: chunk..chunk + 1, x, pixels, v, pitch, filter: PhantomData });
+    });
+
+    let (len, tasks) = (d.n * d.groups * to * y_plane, batches * d.groups * blocks);
+    let task_of = |run: usize| {
+        let (n, block) = (run / (d.groups * blocks), run % (d.groups * blocks));
+        n / samples * d.groups * blocks + block
+    };
+    let item = to_block * y_plane;
+    let (y, _) = parallel::build_by_task(len, 0., item, tasks, task_of, Workspace::default, |space, task, y| {
+        let (batch, part) = (task / (d.groups * blocks), task % (d.groups * blocks));
+        let group = part / blocks;
+        let weights = &weights[part * chunks..][..chunks];
+        let b = b.map(|b| &b[part * to_block..][..to_block]);
+        let last = y.len() * tile_rows;
+        let Workspace { pixels, windows: own, products: m, tiles } = space;
+        for first in (0..last).step_by(rows) {
+            let rows = first..last.min(first + rows);
+            let v = if blocks > 1 {
+                &shared[task / blocks * from_chunks * windows..][..from_chunks * windows]
+            } else {
+                own.resize(from_chunks * windows, [0.; LANES]);
+                let (rows, x) = (rows.clone(), x_of(batch, group));
+                let (chunks, v) = (0..from_chunks, own.as_mut_slice());
+                tier.run(Windows::<_, F> { map, rows, chunks, x, pixels, v, pitch, filter: PhantomData });
+                &own[..]
+            };
+            tier.run(Tiles::<F> { map, rows, from, v, pitch, weights, b, y, m, tiles, filter: PhantomData });
+        }
+    });
+    y
+}
+
+/// The transformed kernels to the output channels from `first` on, at most `LANES`: `[VALUES, from]`, an odd number of
+/// channels a value.
+struct Kernels<'a, F> {
+    kernel: Kernel<'a>,
+    group: usize,
+    first: usize,
+    filter: PhantomData<F>,
+}
+
+impl<F: Filter> WithSimd for Kernels<'_, F> {
+    type Output = Vec<Lanes>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
+        /// Channels whose kernels are gathered together: for each output channel they are neighbours.
+        const NEAR: usize = 8;
+        let Self { kernel, group, first: first_out, .. } = self;
+        let (pitch, taps) = (odd(kernel.from), F::TAPS * F::TAPS);
+        let mut transformed = vec![[0.; LANES]; F::VALUES * pitch];
+        let mut gathered = vec![[0.; LANES]; NEAR * taps];
+        for first in (0..kernel.from).step_by(NEAR) {
+            let near = NEAR.min(kernel.from - first);
+            for out in 0..LANES.min(kernel.to - first_out) {
+                for (channel, gathered) in gathered.chunks_exact_mut(taps).enumerate().take(near) {
+                    kernel.gather(group, first + channel, first_out + out, gathered, out);
+                }
+            }
+            for (channel, taps) in gathered.chunks_exact(taps).enumerate().take(near) {
+                F::kernel(simd, taps, &mut transformed[first + channel..], pitch);
+            }
+        }
+        transformed
+    }
+}
+
+/// What a task writes before it reads it.
+#[derive(Default)]
+struct Workspace {
+    pixels: Vec<Lanes>,
+    windows: Vec<Lanes>,
+    products: Vec<Lanes>,
+    tiles: Vec<Lanes>,
+}
+
+/// The transformed windows of rows of tiles: `[chunks, POINTS, tiles]`, `pitch` a point.
+struct Windows<'a, X, F> {
+    map: &'a Map,
+    rows: Range<usize>,
+    /// Chunks of channels.
+    chunks: Range<usize>,
+    /// The channels of a sample.
+    x: X,
+    pixels: &'a mut Vec<Lanes>,
+    v: &'a mut [Lanes],
+    pitch: usize,
+    filter: PhantomData<F>,
+}
+
+impl<'x, X: Fn(usize) -> &'x [f32], F: Filter> WithSimd for Windows<'_, X, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { map, rows, chunks, x, pixels, v, pitch, .. } = self;
+        let [tile_rows, per_row] = map.tiles::<F>();
+        let plane = map.from[0] * map.from[1];
+        for segment in segments(rows, tile_rows, per_row) {
+            let x = x(segment.sample).chunks(LANES * plane).skip(chunks.start).take(chunks.len());
+            for (x, v) in x.zip(v.chunks_exact_mut(F::POINTS * pitch)) {
+                pixels::windows::<F>(map, segment, x, pixels);
+                F::windows(simd, pixels, [segment.rows, per_row], &mut v[segment.tile..], pitch);
+            }
+        }
+    }
+}
+
+/// The output at rows of tiles, in a slice `y` a sample, from their windows.
+struct Tiles<'a, 'y, F> {
+    map: &'a Map,
+    rows: Range<usize>,
+    from: usize,
+    v: &'a [Lanes],
+    pitch: usize,
+    weights: &'a [Vec<Lanes>],
+    b: Option<&'a [f32]>,
+    y: &'a mut [&'y mut [f32]],
+    m: &'a mut Vec<Lanes>,
+    tiles: &'a mut Vec<Lanes>,
+    filter: PhantomData<F>,
+}
+
+impl<F: Filter> WithSimd for Tiles<'_, '_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { map, rows, from, v, pitch, weights, b, y, m, tiles, .. } = self;
+        let [tile_rows, per_row] = map.tiles::<F>();
+        let plane = map.to[0] * map.to[1];
+        let (count, pixels) = (rows.len() * per_row, F::TILE * F::TILE);
+        m.resize(F::POINTS * pitch, [0.; LANES]);
+        tiles.resize(pixels * count, [0.; LANES]);
+        for (chunk, weights) in weights.iter().enumerate() {
+            Products { weights, channels: from, windows: v, count, pitch, out: m }.run::<S, F>(simd);
+            let bias = std::array::from_fn(|lane| b.and_then(|b| b.get(chunk * LANES + lane)).copied().unwrap_or(0.));
+            F::tiles(simd, m, pitch, &bias, tiles);
+            for segment in segments(rows.clone(), tile_rows, per_row) {
+                let y = y[segment.sample].chunks_mut(LANES * plane).nth(chunk).unwrap_or_default();
+                pixels::write::<F>(map, segment, &tiles[segment.tile * pixels..], y);
+            }
+        }
+    }
+}
