@@ -42,6 +42,7 @@
 //! | the same of a large input, in a few evaluations | [`directions`](GradCheck::directions), then `check` |
 //! | are second derivatives right? | [`check_second_order`](GradCheck::check_second_order) |
 //! | is the float32 kernel as good as the float64 one? | [`check_float32`](GradCheck::check_float32) |
+//! | are the gradients of a whole model, as it trains, right? | [`check_loss`](GradCheck::check_loss) |
 //! | is g the transpose of f? | [`adjoint`](GradCheck::adjoint) |
 //! | is the *value* right? (differences agree with a wrong one) | [`layout_invariance`](GradCheck::layout_invariance), [`batch_invariance`](GradCheck::batch_invariance), [`shift_equivariance`](GradCheck::shift_equivariance), [`linearity`](GradCheck::linearity) |
 //! | do two algorithms, or 1 and 4 threads, agree? | [`same_bits`](GradCheck::same_bits) |
@@ -92,6 +93,7 @@ mod error;
 pub mod formats;
 mod function;
 mod layouts;
+mod loss;
 mod numeric;
 mod pattern;
 mod properties;

@@ -43,7 +43,7 @@ pub use norm::{
     InstanceNorm1d, InstanceNorm2d, InstanceNorm3d, InstanceNormConfig, LayerNorm, LayerNormConfig, LocalResponseNorm,
     LocalResponseNormConfig, RMSNorm, RMSNormConfig,
 };
-pub use observe::{Cost, LayerCall, observe};
+pub use observe::{Cost, LayerCall, observe, observe_outputs};
 pub use padding::{
     CircularPad, CircularPad1d, CircularPad2d, CircularPad3d, ConstantPad, ConstantPad1d, ConstantPad2d, ConstantPad3d,
     ReflectionPad, ReflectionPad1d, ReflectionPad2d, ReflectionPad3d, ReplicationPad, ReplicationPad1d,

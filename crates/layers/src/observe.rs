@@ -70,6 +70,30 @@ pub fn observe<R>(f: impl FnOnce() -> R) -> (R, Vec<LayerCall>) {
     (result, calls)
 }
 
+/// Runs `forward` and returns the name and the output of every leaf layer within it, in order: what
+/// `Trainer::observe_layers` takes, so that the trainer can name the layer where something went wrong.
+///
+/// # Errors
+/// When `forward` fails.
+///
+/// ```
+/// use candle_core::{DType, Device, Module, Tensor};
+/// use taper_layers::{Layer, Linear, ReLU, Sequential, VarStore, observe_outputs};
+///
+/// let store = VarStore::new(42, DType::F32, &Device::Cpu);
+/// let net = Sequential::new().add(Linear::new(3, 2, store.builder().pp("fc"))?).add(ReLU);
+/// let x = Tensor::zeros((5, 3), DType::F32, &Device::Cpu)?;
+/// let outputs = observe_outputs(&mut || net.eval().forward(&x))?;
+/// assert_eq!(outputs.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["fc", "ReLU"]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn observe_outputs(
+    forward: &mut dyn FnMut() -> candle_core::Result<Tensor>,
+) -> candle_core::Result<Vec<(String, Tensor)>> {
+    let (output, calls) = observe(forward);
+    output.map(|_| calls.into_iter().map(|call| (call.name, call.output)).collect())
+}
+
 /// Whether somebody observes the layers of this thread.
 pub(crate) fn is_observed() -> bool {
     OBSERVATIONS.with_borrow(|observations| !observations.is_empty())

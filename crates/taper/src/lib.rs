@@ -94,6 +94,8 @@
 //! What each layer makes of an input can be [observed](layers::observe), and parameters are
 //! [saved](layers::VarStore::save) and [loaded](layers::VarStore::load) as safetensors under PyTorch's names.
 
+#[cfg(feature = "gradcheck")]
+pub use taper_gradcheck as gradcheck;
 pub use taper_layers as layers;
 pub use taper_ops as ops;
 pub use taper_trainer as trainer;
@@ -107,7 +109,7 @@ pub mod prelude {
         AdaptiveAvgPool2d, AvgPool2d, BatchNorm1d, BatchNorm2d, BatchNorm3d, BatchNormConfig, Conv1d, Conv1dConfig,
         Conv2d, Conv2dConfig, Conv3d, Conv3dConfig, ConvTranspose2d, ConvTranspose2dConfig, Dropout, Dropout2d,
         Flatten, GELU, GroupNorm, GroupNormConfig, Layer, LayerNorm, LayerNormConfig, LeakyReLU, Linear, MaxPool2d,
-        ReLU, Sequential, SiLU, Sigmoid, Softmax, Tanh, Upsample2d, VarStore, draw, observe, summary,
+        ReLU, Sequential, SiLU, Sigmoid, Softmax, Tanh, Upsample2d, VarStore, draw, observe, observe_outputs, summary,
     };
     pub use crate::ops::{
         AvgPoolSpec, ConvSpec, CrossEntropySpec, InterpolateMode, MaxPoolSpec, Mode, Padding, avg_pool2d, conv2d,

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::AnomalyPlace;
 use crate::data::IdxFault;
 
 /// The result of a function of this crate.
@@ -145,6 +146,32 @@ pub enum Error {
         /// The optimiser step, counted from 1; it was not taken.
         step: usize,
     },
+    /// A value of a step is NaN or infinite, as [`Trainer::detect_anomaly`](crate::Trainer::detect_anomaly) found.
+    #[error("step {step} (epoch {epoch}): the first value that is not finite is in {place}: {value} at {index:?}")]
+    Anomaly {
+        /// Where it was found first.
+        place: AnomalyPlace,
+        /// Its index there, in row-major order the first of several.
+        index: Vec<usize>,
+        /// The value.
+        value: f64,
+        /// The epoch, counted from 1.
+        epoch: usize,
+        /// The optimiser step, counted from 1; it was taken only where a variable or a buffer is the place.
+        step: usize,
+    },
+    /// The same step, taken twice from the same state, came to different bits.
+    #[error(
+        "the same step from the same state does not come to the same bits: {what} is {first} once and {second} again"
+    )]
+    NotDeterministic {
+        /// The first thing that differs, and its index.
+        what: String,
+        /// What it was the first time.
+        first: String,
+        /// What it was the second time.
+        second: String,
+    },
     /// A state that an optimiser cannot go on from.
     #[error("the optimiser's state does not fit: {entry} {reason}")]
     OptimizerState {
@@ -187,6 +214,10 @@ pub enum Error {
         /// The checkpoint that a fit with [`resume(true)`](crate::Trainer::resume) goes on from, where checkpoints are kept.
         checkpoint: Option<PathBuf>,
     },
+    /// Gradients could not be checked.
+    #[cfg(feature = "gradcheck")]
+    #[error(transparent)]
+    GradCheck(#[from] taper_gradcheck::Error),
     /// An error of candle's own.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

@@ -51,9 +51,31 @@ pub(crate) struct TrainArgs {
     #[arg(long)]
     pub(crate) draw_batch: bool,
     #[command(flatten)]
+    pub(crate) debug: DebugArgs,
+    #[command(flatten)]
     pub(crate) data: DataArgs,
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "To find faults")]
+pub(crate) struct DebugArgs {
+    /// Take N steps, validate on N batches, and write nothing
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    pub(crate) fast_dev_run: Option<u32>,
+    /// Train, and validate, on the first N batches alone: a sound network learns them by heart
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..), conflicts_with = "resume")]
+    pub(crate) overfit_batches: Option<u32>,
+    /// Look for values that are not finite in each step, and name the layer where the first one comes up
+    #[arg(long)]
+    pub(crate) detect_anomaly: bool,
+    /// Take the first step twice, demand the same bits, and write nothing
+    #[arg(long)]
+    pub(crate) check_determinism: bool,
+    /// Hold the network's gradients on the first digits against differences of the loss, and write nothing
+    #[arg(long)]
+    pub(crate) check_gradients: bool,
 }
 
 #[derive(Debug, Args)]

@@ -10,6 +10,7 @@ mod predict;
 mod readings;
 mod threads;
 mod train;
+mod trial;
 
 use std::io::{self, Write};
 use std::path::Path;

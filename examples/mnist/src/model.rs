@@ -39,20 +39,36 @@ pub(crate) fn train(
     report: HtmlReport<'_>,
     stop: Arc<AtomicBool>,
 ) -> trainer::Result<History> {
-    let epochs = args.epochs as usize;
     let train = training_batches(digits, args)?;
-    Trainer::new(store.vars(), |x, mode| net.forward_in(x, mode))
-        .buffers(store.buffers())
-        .schedule(OneCycle::new(args.lr, epochs * train.batches_per_epoch()))
-        .epochs(epochs)
-        .seed(args.seed)
+    let mut trainer = trainer(net, store, args, train.batches_per_epoch())
         .checkpoints(Checkpoints::new(out.join("checkpoints")).every_steps(100))
         .resume(args.resume)
         .stop_when(stop)
         .observer(Progress::stderr())
         .observer(CsvLog::new(out.join("metrics.csv")))
-        .observer(report)
-        .fit(&train, Some(&batches(&digits.test)?))
+        .observer(report);
+    if let Some(batches) = args.debug.overfit_batches {
+        trainer = trainer.overfit_batches(batches as usize);
+    }
+    trainer.fit(&train, Some(&batches(&digits.test)?))
+}
+
+/// What trains the variables of `net`: the recipe, without what it leaves behind.
+pub(crate) fn trainer<'a>(
+    net: &'a Sequential,
+    store: &VarStore,
+    args: &TrainArgs,
+    batches_per_epoch: usize,
+) -> Trainer<'a> {
+    let epochs = args.epochs as usize;
+    Trainer::new(store.vars(), |x, mode| net.forward_in(x, mode))
+        .buffers(store.buffers())
+        .schedule(OneCycle::new(args.lr, epochs * batches_per_epoch))
+        .epochs(epochs)
+        .seed(args.seed)
+        .sanity_validation(1)
+        .detect_anomaly(args.debug.detect_anomaly)
+        .observe_layers(observe_outputs)
 }
 
 /// Digits to learn from: each epoch sees each digit a little shifted, turned and scaled.

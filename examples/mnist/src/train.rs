@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::model;
 use crate::pictures::{self, Epoch, Mistake, Stage};
 use crate::readings::{self, Reading};
+use crate::trial;
 
 /// The test digit whose way through the net is drawn.
 const SHOWN: usize = 0;
@@ -26,11 +27,13 @@ const SHOWN: usize = 0;
 /// Trains as `args` say. What it tells goes to `out`; the progress goes to the standard error.
 pub(crate) fn train(args: &TrainArgs, device: &Device, out: &mut impl Write) -> Result<()> {
     let digits = data::load(&args.data.data)?;
-    let dir = args.out.as_path();
-    prepare_folder(dir)?;
-
     let store = VarStore::new(args.seed, DType::F32, device);
     let net = model::network(store.builder())?;
+    if trial::asked_for(&args.debug) {
+        return trial::run(&net, &store, &digits, args, out);
+    }
+    let dir = args.out.as_path();
+    prepare_folder(dir)?;
     let side = SIDE as usize;
     let table = summary(&net, (1, 1, side, side), DType::F32, device)?;
     writeln!(out, "{table}")?;

@@ -32,6 +32,10 @@ impl CsvLog {
 }
 
 impl Observer for CsvLog {
+    fn leaves_files(&self) -> bool {
+        true
+    }
+
     fn on_fit_start(&mut self, start: &FitStart<'_>) -> Result<()> {
         write_atomic(&self.path, render(start.history).as_bytes())
     }

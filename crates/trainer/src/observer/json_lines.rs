@@ -64,6 +64,10 @@ impl JsonLines {
 }
 
 impl Observer for JsonLines {
+    fn leaves_files(&self) -> bool {
+        true
+    }
+
     fn on_fit_start(&mut self, start: &FitStart<'_>) -> Result<()> {
         let steps = match start.step {
             0 => BTreeMap::new(),

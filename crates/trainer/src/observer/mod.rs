@@ -18,6 +18,11 @@ use std::path::Path;
 
 /// Watches a fit. Each method does nothing unless it is implemented; an error ends the fit.
 pub trait Observer {
+    /// Whether it leaves files behind, in which case a [`fast_dev_run`](crate::Trainer::fast_dev_run) tells it nothing.
+    fn leaves_files(&self) -> bool {
+        false
+    }
+
     /// Before the first step.
     ///
     /// # Errors
@@ -60,6 +65,10 @@ pub trait Observer {
 }
 
 impl<O: Observer + ?Sized> Observer for &mut O {
+    fn leaves_files(&self) -> bool {
+        (**self).leaves_files()
+    }
+
     fn on_fit_start(&mut self, start: &FitStart<'_>) -> Result<()> {
         (**self).on_fit_start(start)
     }

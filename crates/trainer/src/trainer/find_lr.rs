@@ -1,12 +1,9 @@
 //! The learning rate range test.
 
 use super::Trainer;
-use super::ema::set_all;
 use crate::data::Loader;
 use crate::schedule::{Exponential, Schedule};
 use crate::{Error, Result};
-use candle_core::{Tensor, Var};
-use std::collections::BTreeMap;
 
 /// The numbers of a [`Trainer::find_lr`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -129,10 +126,7 @@ impl Trainer<'_> {
     pub fn find_lr(&mut self, train: &Loader, finder: &LrFinder) -> Result<LrCurve> {
         finder.validate()?;
         self.prepare(train)?;
-        let copies = |vars: &BTreeMap<String, Var>| -> Result<BTreeMap<String, Tensor>> {
-            vars.iter().map(|(name, var)| Ok((name.clone(), var.copy()?))).collect()
-        };
-        let (vars, buffers, optimizer) = (copies(&self.vars)?, copies(&self.buffers)?, self.optimizer.state()?);
+        let before = self.snapshot()?;
         let gamma = (finder.end_lr / finder.start_lr).powf(1.0 / (finder.steps - 1) as f64);
         let rising: Box<dyn Schedule> = Box::new(Exponential { lr: finder.start_lr, gamma });
         let schedule = self.schedule.replace(rising);
@@ -142,9 +136,7 @@ impl Trainer<'_> {
         let found = self.search_lr(train, finder);
 
         (self.schedule, self.position, self.ema) = (schedule, position, averages);
-        set_all(&self.vars, &vars)?;
-        set_all(&self.buffers, &buffers)?;
-        self.optimizer.load_state(&self.vars, &optimizer)?;
+        self.put_back(&before)?;
         found
     }
 
@@ -156,7 +148,9 @@ impl Trainer<'_> {
                 let (lr, loss) = match self.train_step(&batch?) {
                     Ok(end) => (end.lr, end.loss),
                     // Before the first step no rate is to blame.
-                    Err(Error::NotFinite { .. }) if !curve.points.is_empty() => return Ok(curve),
+                    Err(Error::NotFinite { .. } | Error::Anomaly { .. }) if !curve.points.is_empty() => {
+                        return Ok(curve);
+                    }
                     Err(error) => return Err(error),
                 };
                 average = finder.smoothing * average + (1.0 - finder.smoothing) * loss;

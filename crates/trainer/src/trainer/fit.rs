@@ -43,12 +43,26 @@ impl Trainer<'_> {
     /// is no longer finite, a checkpoint cannot be written, the configuration is not that of the checkpoint to resume, or it
     /// was asked to stop: [`Error::Stopped`].
     pub fn fit(&mut self, train: &Loader, val: Option<&Loader>) -> Result<History> {
-        val.map_or(Ok(()), |val| not_empty("fit", val))?;
-        self.prepare(train)?;
-        self.check_monitors(val.is_some())?;
-        let data = Data { train, val };
+        let (train, val) = self.debug.loaders(train, val)?;
+        let data = Data { train: &train, val: val.as_ref() };
+        data.val.map_or(Ok(()), |val| not_empty("fit", val))?;
+        self.prepare(data.train)?;
+        self.check_monitors(data.val.is_some())?;
+        if !self.debug.is_trial() {
+            return self.fit_epochs(data);
+        }
+        let (checkpoints, epochs) = (self.checkpoints.take(), std::mem::replace(&mut self.epochs, 1));
+        let history = self.fit_epochs(data);
+        (self.checkpoints, self.epochs) = (checkpoints, epochs);
+        history
+    }
+
+    fn fit_epochs(&mut self, data: Data<'_>) -> Result<History> {
         let found = self.restore(data)?;
-        let (position, batches_per_epoch) = (self.position.clone(), train.batches_per_epoch());
+        if !self.is_done() {
+            self.validate_sanity(data.val)?;
+        }
+        let (position, batches_per_epoch) = (self.position.clone(), data.train.batches_per_epoch());
         let configuration = self.configuration(data);
         let start = FitStart {
             configuration: &configuration,
@@ -177,6 +191,8 @@ impl Trainer<'_> {
     }
 
     pub(super) fn notify(&mut self, mut tell: impl FnMut(&mut (dyn Observer + '_)) -> Result<()>) -> Result<()> {
-        self.observers.iter_mut().try_for_each(|observer| tell(&mut **observer))
+        let trial = self.debug.is_trial();
+        let mut told = self.observers.iter_mut().filter(|observer| !(trial && observer.leaves_files()));
+        told.try_for_each(|observer| tell(&mut **observer))
     }
 }

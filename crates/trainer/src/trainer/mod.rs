@@ -1,17 +1,25 @@
 //! The training loop: forward, loss, gradients, step; epoch after epoch, with checkpoints and observers.
 
+mod anomaly;
 mod best;
+#[cfg(feature = "gradcheck")]
+mod check_gradients;
+mod debug;
+mod determinism;
 mod ema;
 mod evaluate;
 mod find_lr;
 mod fit;
 mod resume;
+mod snapshot;
 mod step;
 
+pub use anomaly::AnomalyPlace;
 pub use ema::Ema;
 pub use find_lr::{LrCurve, LrFinder, LrPoint};
 pub(crate) use fit::Position;
 
+use debug::DebugAids;
 use ema::Averages;
 
 use crate::data::Loader;
@@ -81,6 +89,7 @@ pub struct Trainer<'a> {
     resume: bool,
     stop: Option<Arc<AtomicBool>>,
     observers: Vec<Box<dyn Observer + 'a>>,
+    debug: DebugAids<'a>,
     position: Position,
 }
 
@@ -114,6 +123,7 @@ impl<'a> Trainer<'a> {
             resume: false,
             stop: None,
             observers: Vec::new(),
+            debug: DebugAids::default(),
             position: Position::default(),
         }
     }
@@ -300,6 +310,7 @@ impl std::fmt::Debug for Trainer<'_> {
             .field("checkpoints", &self.checkpoints)
             .field("resume", &self.resume)
             .field("stop", &self.stop)
+            .field("debug", &self.debug)
             .finish_non_exhaustive()
     }
 }

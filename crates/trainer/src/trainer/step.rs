@@ -1,12 +1,14 @@
 //! One optimiser step.
 
-use super::{Trainer, scalar};
-use crate::data::Batch;
+use super::anomaly::Pass;
+use super::{Trainer, not_empty, scalar};
+use crate::data::{Batch, Loader};
 use crate::metrics::Totals;
 use crate::optim::{clip_scale, gradients};
 use crate::{Error, Rates, Result, StepEnd};
 use candle_core::Tensor;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use taper_ops::optim::global_norm;
 use taper_ops::{Mode, hardtanh};
 
@@ -17,6 +19,7 @@ impl Trainer<'_> {
         let mut totals = self.position.totals;
         let (loss, grads) = self.gradients_of(batch, &mut totals)?;
         let rates = self.step_vars(grads)?;
+        self.check_stepped()?;
         if let Some(ema) = &mut self.ema {
             ema.update(&self.trainable, self.position.step)?;
         }
@@ -36,17 +39,17 @@ impl Trainer<'_> {
 
     /// The mean loss of the batch and its gradients, in pieces where that was asked for. The graph and its activations are
     /// gone by the end, before the optimiser writes into what they were computed from.
-    fn gradients_of(&mut self, batch: &Batch, totals: &mut Totals) -> Result<(f64, BTreeMap<String, Tensor>)> {
+    pub(super) fn gradients_of(
+        &mut self,
+        batch: &Batch,
+        totals: &mut Totals,
+    ) -> Result<(f64, BTreeMap<String, Tensor>)> {
         let samples = batch.indices.len();
-        let piece = self.micro_batch.unwrap_or(samples);
-        if piece >= samples {
-            return self.gradients_of_piece(batch, 0, samples, totals);
-        }
         let (mut mean, mut sums) = (0.0, BTreeMap::<String, Tensor>::new());
-        for first in (0..samples).step_by(piece) {
-            let count = piece.min(samples - first);
-            let (loss, grads) = self.gradients_of_piece(batch, first, count, totals)?;
-            mean += loss * (count as f64 / samples as f64);
+        for piece in self.pieces(samples) {
+            let share = piece.len() as f64 / samples as f64;
+            let (loss, grads) = self.gradients_of_part(batch, piece, share, totals)?;
+            mean += loss * share;
             for (name, grad) in grads {
                 let sum = sums.remove(&name).map_or_else(|| Ok(grad.clone()), |sum| sum + &grad)?;
                 sums.insert(name, sum);
@@ -55,30 +58,61 @@ impl Trainer<'_> {
         Ok((mean, sums))
     }
 
-    /// The mean loss of `count` samples of the batch from `first` on, and what they add to the gradients of the batch's.
-    fn gradients_of_piece(
+    /// The mean loss of a part of the batch, and what it adds to the gradients of the batch's, of which it is `share`.
+    fn gradients_of_part(
         &mut self,
         batch: &Batch,
-        first: usize,
-        count: usize,
+        part: Range<usize>,
+        share: f64,
         totals: &mut Totals,
     ) -> Result<(f64, BTreeMap<String, Tensor>)> {
-        let (device, samples) = (self.device(), batch.indices.len());
-        let piece = |tensor: &Tensor| match count == samples {
-            true => tensor.to_device(&device),
-            false => tensor.narrow(0, first, count)?.to_device(&device),
-        };
-        let (inputs, targets) = (piece(&batch.inputs)?, piece(&batch.targets)?);
-        let mode = Mode::train(self.seed, u32_of("steps", self.position.step)?, first as u64);
-        let logits = (self.forward)(&inputs, &mode)?;
-        let loss = (self.loss)(&logits, &targets)?;
+        let (inputs, targets) = self.part(batch, part.clone())?;
+        let (logits, loss) = self.forward_and_loss(&inputs, &targets, part.start)?;
+        let pass = Pass { inputs: &inputs, first: part.start, samples: &batch.indices[part] };
+        self.check_pass(&pass, &logits, &loss)?;
         let value = self.finite("loss", scalar(&loss)?)?;
         totals.add(value, &logits, &targets)?;
-        let loss = if count == samples { loss } else { (loss * (count as f64 / samples as f64))? };
-        Ok((value, gradients(&loss, &self.trainable)?))
+        let loss = if share < 1.0 { (loss * share)? } else { loss };
+        let grads = gradients(&loss, &self.trainable)?;
+        self.check_gradients_of(&pass, &grads)?;
+        Ok((value, grads))
     }
 
-    fn step_vars(&mut self, mut grads: BTreeMap<String, Tensor>) -> Result<Rates> {
+    /// The parts in which a batch of so many samples is taken.
+    pub(super) fn pieces(&self, samples: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let piece = self.micro_batch.unwrap_or(samples).max(1);
+        (0..samples).step_by(piece).map(move |first| first..samples.min(first.saturating_add(piece)))
+    }
+
+    /// The inputs and targets of a part of the batch.
+    pub(super) fn part(&self, batch: &Batch, part: Range<usize>) -> Result<(Tensor, Tensor)> {
+        let device = self.device();
+        let of = |tensor: &Tensor| match part.len() == batch.indices.len() {
+            true => tensor.to_device(&device),
+            false => tensor.narrow(0, part.start, part.len())?.to_device(&device),
+        };
+        Ok((of(&batch.inputs)?, of(&batch.targets)?))
+    }
+
+    /// The forward's output and the loss, for the samples from `first` on of the step's batch.
+    pub(super) fn forward_and_loss(&self, inputs: &Tensor, targets: &Tensor, first: usize) -> Result<(Tensor, Tensor)> {
+        let logits = (self.forward)(inputs, &self.training_mode(first)?)?;
+        let loss = (self.loss)(&logits, targets)?;
+        Ok((logits, loss))
+    }
+
+    /// What the forward of the next step draws from, for the samples from `first` on of the step's batch.
+    pub(super) fn training_mode(&self, first: usize) -> Result<Mode> {
+        Ok(Mode::train(self.seed, u32_of("steps", self.position.step)?, first as u64))
+    }
+
+    /// The first batch of the first epoch.
+    pub(super) fn first_batch(train: &Loader) -> Result<Batch> {
+        not_empty("Trainer", train)?;
+        train.clone().workers(0).epoch(0, 0).next().unwrap_or(Err(Error::WorkerLost { batch: 0 }))
+    }
+
+    pub(super) fn step_vars(&mut self, mut grads: BTreeMap<String, Tensor>) -> Result<Rates> {
         if grads.is_empty() {
             let value = format!("no gradient for any of {:?}", self.trainable.keys().collect::<Vec<_>>());
             let expected = "a function of at least one variable";

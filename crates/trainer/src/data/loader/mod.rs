@@ -53,6 +53,10 @@ pub struct Loader {
     seed: u64,
     order: Order,
     drop_last: bool,
+    /// The most batches of an epoch.
+    limit: Option<usize>,
+    /// Whether every epoch is the first one again.
+    first_epoch_alone: bool,
     workers: usize,
     prefetch: usize,
     device: Device,
@@ -76,6 +80,8 @@ impl Loader {
             seed: 0,
             order: Order::Sequential,
             drop_last: false,
+            limit: None,
+            first_epoch_alone: false,
             workers: 1,
             prefetch: 2,
             device: Device::Cpu,
@@ -144,6 +150,27 @@ impl Loader {
         self
     }
 
+    /// Leaves all but the first `batches` batches of each epoch out.
+    ///
+    /// ```
+    /// use taper_trainer::data::{InMemoryDataset, Loader};
+    ///
+    /// let dataset = InMemoryDataset::new(vec![0.0; 10], &[1], vec![0; 10])?;
+    /// let loader = Loader::new(dataset, 4)?.limit_batches(2);
+    /// assert_eq!(loader.batches_per_epoch(), 2);
+    /// # Ok::<(), taper_trainer::Error>(())
+    /// ```
+    pub fn limit_batches(mut self, batches: usize) -> Self {
+        self.limit = Some(self.limit.map_or(batches, |limit| limit.min(batches)));
+        self
+    }
+
+    /// The first epoch again and again: its order, and what transforms drew in it.
+    pub(crate) fn first_epoch_alone(mut self) -> Self {
+        self.first_epoch_alone = true;
+        self
+    }
+
     /// Adds a transform, after those that were added before.
     pub fn transform(mut self, transform: impl Transform + 'static) -> Self {
         self.transforms.push(Arc::new(transform));
@@ -193,7 +220,8 @@ impl Loader {
     /// The number of batches in an epoch.
     pub fn batches_per_epoch(&self) -> usize {
         let samples = self.order.samples(self.len());
-        if self.drop_last { samples / self.batch_size } else { samples.div_ceil(self.batch_size) }
+        let whole = if self.drop_last { samples / self.batch_size } else { samples.div_ceil(self.batch_size) };
+        self.limit.map_or(whole, |limit| whole.min(limit))
     }
 
     /// The shape of one input as batches hold it: that of the data set, after all transforms.
@@ -212,11 +240,17 @@ impl Loader {
             ("sample shape", format!("{:?}", self.dataset.input_shape())),
             ("batch_size", self.batch_size.to_string()),
             ("seed", self.seed.to_string()),
-            ("order", self.order.to_string()),
+            ("order", self.order_in_words()),
             ("drop_last", self.drop_last.to_string()),
             ("transforms", format!("{:?}", self.transforms)),
             ("batch_transforms", format!("{:?}", self.batch_transforms)),
         ]
+    }
+
+    fn order_in_words(&self) -> String {
+        let limit = self.limit.map(|limit| format!(", the first {limit} batches"));
+        let alone = if self.first_epoch_alone { ", of the first epoch alone" } else { "" };
+        format!("{}{}{alone}", self.order, limit.unwrap_or_default())
     }
 
     /// The batches of an epoch from `first_batch` on; none when there are no more than that.
@@ -224,6 +258,7 @@ impl Loader {
     /// Workers start at once. They stop when the iterator is dropped, after the batch in their hands. After an error the
     /// iterator ends.
     pub fn epoch(&self, epoch: u32, first_batch: usize) -> Batches {
+        let epoch = if self.first_epoch_alone { 0 } else { epoch };
         let order = self.order.indices(self.seed, epoch, self.len());
         let plan = Arc::new(Plan { loader: self.clone(), order, epoch });
         let end = self.batches_per_epoch();
@@ -244,7 +279,7 @@ impl fmt::Debug for Loader {
             .field("samples", &self.len())
             .field("batch_size", &self.batch_size)
             .field("seed", &self.seed)
-            .field("order", &format_args!("{}", self.order))
+            .field("order", &format_args!("{}", self.order_in_words()))
             .field("drop_last", &self.drop_last)
             .field("workers", &self.workers)
             .finish_non_exhaustive()

@@ -136,6 +136,10 @@ impl<'a> HtmlReport<'a> {
 }
 
 impl Observer for HtmlReport<'_> {
+    fn leaves_files(&self) -> bool {
+        true
+    }
+
     fn on_fit_start(&mut self, start: &FitStart<'_>) -> Result<()> {
         self.predictor.as_ref().map_or(Ok(()), Predictor::check)?;
         let configuration = start.configuration.iter().map(|(name, value)| (name.clone(), value.clone()));

@@ -78,6 +78,10 @@ impl TensorBoard {
 }
 
 impl Observer for TensorBoard {
+    fn leaves_files(&self) -> bool {
+        true
+    }
+
     fn on_fit_start(&mut self, start: &FitStart<'_>) -> Result<()> {
         prepare_folder(&self.folder)?;
         let created = Records::create(&self.folder);
