@@ -6,7 +6,7 @@
 //! | `direct` | vectors along a padded image, scalars of the weight | float32, output and input gradient: sums of [`LONG`] terms or more, or groups |
 //! | `direct` | vectors along the input channels, scalars of dy | float32, weight gradient: a vector of input channels a group |
 //! | `winograd` | vectors of channels, at the points of tiles | float32, 3×3 kernels of stride 1 or 2 and 4×4 ones of stride 2, over one plane and many channels: [`winograd::pays`] |
-//! | `dots` | vectors along a padded image and along dy | float32, weight gradient: groups of fewer channels |
+//! | `dots` | vectors along the lines of a padded image and of dy | float32, weight gradient: groups of fewer channels |
 //! | `unfold` | a matrix of unfolded positions, by a packed product | all else: float64, 1×1 kernels, padding far larger than the image |
 //!
 //! The choice follows from the geometry and the element type alone. Work is cut by geometry too and no two tasks add into
@@ -32,7 +32,7 @@ use crate::storage::Element;
 const FEW: usize = 8;
 
 /// Terms of a sum from which on reading the image in place is faster than unfolding it for a packed product.
-const LONG: usize = 32;
+const LONG: usize = 24;
 
 /// y = x ⋆ w + b.
 pub(super) fn forward<T: Element>(d: &ConvDims, x: &[T], w: &[T], b: Option<&[T]>) -> Vec<T> {
@@ -76,7 +76,7 @@ pub(super) fn weight_grad<T: Element>(d: &ConvDims, x: &[T], dy: &[T]) -> Vec<T>
         (Some(x), Some(dy)) if copies_little(d) && direct::fills_vectors(d) && !is_pointwise(d) => {
             T::from_f32(direct::weight_grad(Tier::best(), d, x, dy))
         }
-        (Some(x), Some(dy)) if copies_little(d) && d.groups > 1 && !direct::fills_vectors(d) => {
+        (Some(x), Some(dy)) if copies_little(d) && !direct::fills_vectors(d) => {
             T::from_f32(dots::weight_grad(Tier::best(), d, x, dy))
         }
         _ => unfold::weight_grad(d, x, dy),

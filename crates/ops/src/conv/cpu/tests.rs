@@ -270,6 +270,23 @@ fn an_infinite_input_reaches_the_depthwise_taps_that_meet_it_alone() {
     }
 }
 
+#[test]
+fn an_infinite_input_reaches_the_dots_that_meet_it_alone() {
+    let spec = ConvSpec::<3>::default().padding([0, 1, 2]);
+    let d = spec.dims("conv3d", &[2, 3, 1, 7, 21], &[6, 3, 1, 3, 4]).unwrap();
+    let [mut x, _, dy] = arguments(&d);
+    // The ends of lines: what a vector reads beyond its line begins with them.
+    for at in [0, 20, 21, 21 * 6, 21 * 7 - 1, 21 * 3 + 10] {
+        x[at] = f32::INFINITY;
+        let [_, _, dw] = naive(&d, &x, &[0.; 216], &dy);
+        for tier in Tier::all() {
+            let finite = |dw: &[f32]| dw.iter().map(|dw| dw.is_finite()).collect::<Vec<_>>();
+            assert_eq!(finite(&dots::weight_grad(tier, &d, &x, &dy)), finite(&dw), "{tier:?} {at}");
+        }
+        x[at] = 1.;
+    }
+}
+
 /// An input, a weight and a cotangent.
 fn arguments(d: &ConvDims) -> [Vec<f32>; 3] {
     let counts = [d.n * d.c_in * d.in_plane(), d.c_out * d.c_in_group() * d.taps(), d.n * d.c_out * d.out_plane()];
