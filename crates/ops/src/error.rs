@@ -290,6 +290,26 @@ pub enum Error {
         /// What overflowed.
         what: &'static str,
     },
+    /// The operator does not run on CUDA devices.
+    #[error("{op}: has no CUDA kernel; move its tensors to the CPU with `to_device(&Device::Cpu)`")]
+    NoCudaKernel {
+        /// The operator.
+        op: &'static str,
+    },
+    /// The CUDA driver, or a library of CUDA, refused what it was asked.
+    #[error("{op}: CUDA failed: {reason}")]
+    Cuda {
+        /// The operator.
+        op: &'static str,
+        /// What went wrong, in CUDA's words.
+        reason: String,
+    },
+    /// What the forward pass left lies on another device than the backward pass runs on.
+    #[error("{op}: the memory of another device was met; keep all tensors of a pass on one device")]
+    OtherDevice {
+        /// The operator.
+        op: &'static str,
+    },
     /// An error of candle's own.
     #[error(transparent)]
     Candle(candle_core::Error),

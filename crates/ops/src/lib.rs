@@ -12,9 +12,17 @@ mod axes;
 mod classes;
 mod conv;
 mod cross_entropy;
+#[cfg_attr(
+    not(feature = "emulate"),
+    allow(dead_code, reason = "a driver reads what is launched, the emulation all of it")
+)]
+mod cuda;
 mod drop_block;
 mod dropout;
 mod elementwise;
+#[cfg(feature = "emulate")]
+#[doc(hidden)]
+pub mod emulation;
 mod error;
 mod fractional_pool;
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! Between an operator and candle's graph: the only place that implements candle's operators of one, two and three
 //! arguments, for whatever implements [`Operator`].
 
-use crate::Result;
+use crate::cuda::{self, Buffer, Gpu, View};
 use crate::storage::{self, Element};
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Shape, Tensor};
+use crate::{Error, Result};
+use candle_core::{CpuStorage, CudaStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Shape, Tensor};
 
 /// The gradients of an operator's `N` inputs.
 pub(crate) type Grads<const N: usize> = candle_core::Result<[Option<Tensor>; N]>;
@@ -18,6 +19,11 @@ pub(crate) trait Operator<const N: usize>: Send + Sync + 'static {
 
     /// The output in row-major order, from row-major inputs.
     fn run<T: Element>(&self, inputs: [&[T]; N]) -> Result<Vec<T>>;
+
+    /// The output on a CUDA device, in row-major order, from row-major inputs.
+    fn cuda(&self, _gpu: &Gpu, _inputs: [View<'_>; N]) -> Result<Buffer> {
+        Err(Error::NoCudaKernel { op: self.name() })
+    }
 
     /// The gradients of the inputs, from that of the output: `None` only for an input that is not tracked.
     fn backward(&self, inputs: [&Tensor; N], output: &Tensor, grad: &Tensor) -> Grads<N>;
@@ -50,6 +56,7 @@ impl<O: Operator<3>> Apply<3> for O {
 struct Custom<O>(O);
 
 type Output = candle_core::Result<(CpuStorage, Shape)>;
+type CudaOutput = candle_core::Result<(CudaStorage, Shape)>;
 type Grads2 = candle_core::Result<(Option<Tensor>, Option<Tensor>)>;
 type Grads3 = candle_core::Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)>;
 
@@ -60,6 +67,10 @@ impl<O: Operator<1>> CustomOp1 for Custom<O> {
 
     fn cpu_fwd(&self, a: &CpuStorage, a_layout: &Layout) -> Output {
         storage::run(&self.0, [(a, a_layout)])
+    }
+
+    fn cuda_fwd(&self, a: &CudaStorage, a_layout: &Layout) -> CudaOutput {
+        cuda::run(&self.0, [(a, a_layout)])
     }
 
     fn bwd(&self, a: &Tensor, output: &Tensor, grad: &Tensor) -> candle_core::Result<Option<Tensor>> {
@@ -74,6 +85,10 @@ impl<O: Operator<2>> CustomOp2 for Custom<O> {
 
     fn cpu_fwd(&self, a: &CpuStorage, a_layout: &Layout, b: &CpuStorage, b_layout: &Layout) -> Output {
         storage::run(&self.0, [(a, a_layout), (b, b_layout)])
+    }
+
+    fn cuda_fwd(&self, a: &CudaStorage, a_layout: &Layout, b: &CudaStorage, b_layout: &Layout) -> CudaOutput {
+        cuda::run(&self.0, [(a, a_layout), (b, b_layout)])
     }
 
     fn bwd(&self, a: &Tensor, b: &Tensor, output: &Tensor, grad: &Tensor) -> Grads2 {
@@ -96,6 +111,18 @@ impl<O: Operator<3>> CustomOp3 for Custom<O> {
         c_layout: &Layout,
     ) -> Output {
         storage::run(&self.0, [(a, a_layout), (b, b_layout), (c, c_layout)])
+    }
+
+    fn cuda_fwd(
+        &self,
+        a: &CudaStorage,
+        a_layout: &Layout,
+        b: &CudaStorage,
+        b_layout: &Layout,
+        c: &CudaStorage,
+        c_layout: &Layout,
+    ) -> CudaOutput {
+        cuda::run(&self.0, [(a, a_layout), (b, b_layout), (c, c_layout)])
     }
 
     fn bwd(&self, a: &Tensor, b: &Tensor, c: &Tensor, output: &Tensor, grad: &Tensor) -> Grads3 {

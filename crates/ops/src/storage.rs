@@ -106,6 +106,10 @@ pub(crate) fn run<const N: usize, O: Operator<N>>(
     operator: &O,
     inputs: [(&CpuStorage, &Layout); N],
 ) -> candle_core::Result<(CpuStorage, Shape)> {
+    #[cfg(feature = "emulate")]
+    if crate::emulation::is_on() {
+        return crate::cuda::emulate(operator, inputs);
+    }
     let first = dtype(inputs[0].0);
     for (storage, _) in &inputs[1..] {
         let other = dtype(storage);

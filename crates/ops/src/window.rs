@@ -34,6 +34,7 @@ pub(crate) struct Axis {
     pub(crate) output: usize,
     pub(crate) stride: usize,
     pub(crate) kernel: usize,
+    pub(crate) padding: usize,
     pub(crate) dilation: usize,
     /// One an output position.
     pub(crate) spans: Vec<Span>,
@@ -151,7 +152,7 @@ impl<const D: usize> WindowSpec<D> {
         let spans: Vec<Span> = (0..output).map(|o| self.span(i, input, o)).collect();
         let taps = self.taps(i, input, &spans);
         let (kernel, stride, dilation) = (self.kernel_size[i], self.stride[i], self.dilation[i]);
-        Axis { input, output, kernel, stride, dilation, spans, taps }
+        Axis { input, output, kernel, stride, padding: self.padding[i], dilation, spans, taps }
     }
 
     fn span(&self, i: usize, input: usize, o: usize) -> Span {
@@ -191,6 +192,12 @@ impl PoolDims {
     /// Elements of a whole window, padding and all.
     pub(crate) fn taps(&self) -> usize {
         self.axes.iter().map(|axis| axis.kernel).fold(1, usize::saturating_mul)
+    }
+
+    /// The axes as a kernel's `Windows`, in `window.cuh`.
+    pub(crate) fn cuda(&self) -> Vec<usize> {
+        let axis = |a: &Axis| [a.input, a.output, a.kernel, a.stride, a.padding, a.dilation];
+        self.axes.iter().flat_map(axis).collect()
     }
 
     /// How far behind the first tap of a window each of its taps lies within the plane, row-major.
@@ -264,6 +271,7 @@ impl Axis {
             output: 1,
             stride: 1,
             kernel: 1,
+            padding: 0,
             dilation: 1,
             spans: vec![span],
             taps: vec![Tap { number: 0, outputs: 0..1, first: 0 }],

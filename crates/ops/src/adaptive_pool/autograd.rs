@@ -17,7 +17,7 @@ impl Maxima for AdaptiveDims {
         cpu::maxima(self, x).0
     }
 
-    fn maxima_with_places<T: Element>(&self, x: &[T]) -> (Vec<T>, Places) {
+    fn maxima_with_places<T: Element>(self: &Arc<Self>, x: &[T]) -> (Vec<T>, Places) {
         let (y, indices) = cpu::maxima(self, x);
         (y, Places::Indices(indices))
     }

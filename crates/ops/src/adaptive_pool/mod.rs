@@ -177,7 +177,7 @@ pub fn adaptive_avg_pool3d(x: &Tensor, output_size: impl Into<OutputSize<3>>) ->
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn adaptive_max_pool1d(x: &Tensor, output_size: impl Into<OutputSize<1>>) -> Result<Tensor> {
-    max_pool(output_size.into().dims("adaptive_max_pool1d", x.dims())?, x)
+    max_pool(output_size.into().dims("adaptive_max_pool1d", x.dims())?.into(), x)
 }
 
 /// The largest elements of windows that divide each channel's plane into `output_size` parts.
@@ -218,7 +218,7 @@ pub fn adaptive_max_pool1d(x: &Tensor, output_size: impl Into<OutputSize<1>>) ->
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn adaptive_max_pool2d(x: &Tensor, output_size: impl Into<OutputSize<2>>) -> Result<Tensor> {
-    max_pool(output_size.into().dims("adaptive_max_pool2d", x.dims())?, x)
+    max_pool(output_size.into().dims("adaptive_max_pool2d", x.dims())?.into(), x)
 }
 
 /// The largest elements of windows that divide each channel's volume into `output_size` parts.
@@ -260,7 +260,7 @@ pub fn adaptive_max_pool2d(x: &Tensor, output_size: impl Into<OutputSize<2>>) ->
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn adaptive_max_pool3d(x: &Tensor, output_size: impl Into<OutputSize<3>>) -> Result<Tensor> {
-    max_pool(output_size.into().dims("adaptive_max_pool3d", x.dims())?, x)
+    max_pool(output_size.into().dims("adaptive_max_pool3d", x.dims())?.into(), x)
 }
 
 /// [`adaptive_max_pool1d`] and where each maximum lies: an I64 tensor of the output's shape, with
@@ -281,7 +281,7 @@ pub fn adaptive_max_pool3d(x: &Tensor, output_size: impl Into<OutputSize<3>>) ->
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn adaptive_max_pool1d_with_indices(x: &Tensor, output_size: impl Into<OutputSize<1>>) -> Result<(Tensor, Tensor)> {
-    max_pool_with_indices(output_size.into().dims("adaptive_max_pool1d_with_indices", x.dims())?, x)
+    max_pool_with_indices(output_size.into().dims("adaptive_max_pool1d_with_indices", x.dims())?.into(), x)
 }
 
 /// [`adaptive_max_pool2d`] and where each maximum lies: an I64 tensor of the output's shape, with
@@ -301,7 +301,7 @@ pub fn adaptive_max_pool1d_with_indices(x: &Tensor, output_size: impl Into<Outpu
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn adaptive_max_pool2d_with_indices(x: &Tensor, output_size: impl Into<OutputSize<2>>) -> Result<(Tensor, Tensor)> {
-    max_pool_with_indices(output_size.into().dims("adaptive_max_pool2d_with_indices", x.dims())?, x)
+    max_pool_with_indices(output_size.into().dims("adaptive_max_pool2d_with_indices", x.dims())?.into(), x)
 }
 
 /// [`adaptive_max_pool3d`] and where each maximum lies: an I64 tensor of the output's shape, with
@@ -321,5 +321,5 @@ pub fn adaptive_max_pool2d_with_indices(x: &Tensor, output_size: impl Into<Outpu
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn adaptive_max_pool3d_with_indices(x: &Tensor, output_size: impl Into<OutputSize<3>>) -> Result<(Tensor, Tensor)> {
-    max_pool_with_indices(output_size.into().dims("adaptive_max_pool3d_with_indices", x.dims())?, x)
+    max_pool_with_indices(output_size.into().dims("adaptive_max_pool3d_with_indices", x.dims())?.into(), x)
 }

@@ -9,9 +9,10 @@
 //! | [`InputGrad`]`(dy, w)` | dx | `Conv(ddx, w)` | `WeightGrad(ddx, dy)` |
 //! | [`WeightGrad`]`(x, dy)` | dw | `InputGrad(dy, ddw)` | `Conv(x, ddw)` |
 
-use super::cpu;
 use super::spec::ConvDims;
+use super::{cpu, cuda};
 use crate::Result;
+use crate::cuda::{Buffer, Gpu, View};
 use crate::graph::{saved, wanted};
 use crate::operator::{Apply, Grads, Operator};
 use crate::storage::Element;
@@ -50,6 +51,10 @@ impl Operator<2> for Conv {
         Ok(cpu::forward(&self.0, x, w, None))
     }
 
+    fn cuda(&self, gpu: &Gpu, [x, w]: [View<'_>; 2]) -> Result<Buffer> {
+        cuda::forward(gpu, &self.0, x, w, None)
+    }
+
     fn backward(&self, [x, w]: [&Tensor; 2], _y: &Tensor, dy: &Tensor) -> Grads<2> {
         let dx = wanted(x, || InputGrad(self.0).apply([dy, &saved(w)?]))?;
         let dw = wanted(w, || WeightGrad(self.0).apply([&saved(x)?, dy]))?;
@@ -68,6 +73,10 @@ impl Operator<3> for Conv {
 
     fn run<T: Element>(&self, [x, w, b]: [&[T]; 3]) -> Result<Vec<T>> {
         Ok(cpu::forward(&self.0, x, w, Some(b)))
+    }
+
+    fn cuda(&self, gpu: &Gpu, [x, w, b]: [View<'_>; 3]) -> Result<Buffer> {
+        cuda::forward(gpu, &self.0, x, w, Some(b))
     }
 
     fn backward(&self, [x, w, b]: [&Tensor; 3], y: &Tensor, dy: &Tensor) -> Grads<3> {
@@ -91,6 +100,10 @@ impl Operator<2> for InputGrad {
         Ok(cpu::input_grad(&self.0, dy, w, None))
     }
 
+    fn cuda(&self, gpu: &Gpu, [dy, w]: [View<'_>; 2]) -> Result<Buffer> {
+        cuda::input_grad(gpu, &self.0, dy, w, None)
+    }
+
     fn backward(&self, [dy, w]: [&Tensor; 2], _dx: &Tensor, ddx: &Tensor) -> Grads<2> {
         let ddy = wanted(dy, || Conv(self.0).apply([ddx, &saved(w)?]))?;
         let dw = wanted(w, || WeightGrad(self.0).apply([ddx, &saved(dy)?]))?;
@@ -109,6 +122,10 @@ impl Operator<3> for InputGrad {
 
     fn run<T: Element>(&self, [dy, w, b]: [&[T]; 3]) -> Result<Vec<T>> {
         Ok(cpu::input_grad(&self.0, dy, w, Some(b)))
+    }
+
+    fn cuda(&self, gpu: &Gpu, [dy, w, b]: [View<'_>; 3]) -> Result<Buffer> {
+        cuda::input_grad(gpu, &self.0, dy, w, Some(b))
     }
 
     fn backward(&self, [dy, w, b]: [&Tensor; 3], dx: &Tensor, ddx: &Tensor) -> Grads<3> {
@@ -132,6 +149,10 @@ impl Operator<2> for WeightGrad {
         Ok(cpu::weight_grad(&self.0, x, dy))
     }
 
+    fn cuda(&self, gpu: &Gpu, [x, dy]: [View<'_>; 2]) -> Result<Buffer> {
+        cuda::weight_grad(gpu, &self.0, x, dy)
+    }
+
     fn backward(&self, [x, dy]: [&Tensor; 2], _dw: &Tensor, ddw: &Tensor) -> Grads<2> {
         let dx = wanted(x, || InputGrad(self.0).apply([&saved(dy)?, ddw]))?;
         let ddy = wanted(dy, || Conv(self.0).apply([&saved(x)?, ddw]))?;
@@ -150,6 +171,10 @@ impl Operator<1> for BiasGrad {
 
     fn run<T: Element>(&self, [dy]: [&[T]; 1]) -> Result<Vec<T>> {
         Ok(cpu::bias_grad(self.n, self.channels, self.plane, dy))
+    }
+
+    fn cuda(&self, gpu: &Gpu, [dy]: [View<'_>; 1]) -> Result<Buffer> {
+        cuda::bias_grad(gpu, self.n, self.channels, self.plane, dy)
     }
 
     fn backward(&self, [dy]: [&Tensor; 1], _db: &Tensor, ddb: &Tensor) -> Grads<1> {

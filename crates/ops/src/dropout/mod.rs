@@ -4,6 +4,7 @@ mod alpha;
 mod autograd;
 mod channels;
 mod cpu;
+mod cuda;
 mod spec;
 
 pub use alpha::{alpha_dropout, feature_alpha_dropout};

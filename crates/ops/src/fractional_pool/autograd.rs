@@ -16,7 +16,7 @@ impl<const D: usize> Maxima for FractionalDims<D> {
         cpu::maxima(self, x).0
     }
 
-    fn maxima_with_places<T: Element>(&self, x: &[T]) -> (Vec<T>, Places) {
+    fn maxima_with_places<T: Element>(self: &Arc<Self>, x: &[T]) -> (Vec<T>, Places) {
         let (y, indices) = cpu::maxima(self, x);
         (y, Places::Indices(indices))
     }

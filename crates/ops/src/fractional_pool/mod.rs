@@ -61,7 +61,7 @@ pub fn fractional_max_pool2d<'a>(
     spec: &FractionalMaxPoolSpec<2>,
     samples: impl Into<RandomSamples<'a>>,
 ) -> Result<Tensor> {
-    max_pool(spec.dims("fractional_max_pool2d", x.dims(), samples.into())?, x)
+    max_pool(spec.dims("fractional_max_pool2d", x.dims(), samples.into())?.into(), x)
 }
 
 /// The largest element of every window of each channel, with windows at pseudo-random distances.
@@ -111,7 +111,7 @@ pub fn fractional_max_pool3d<'a>(
     spec: &FractionalMaxPoolSpec<3>,
     samples: impl Into<RandomSamples<'a>>,
 ) -> Result<Tensor> {
-    max_pool(spec.dims("fractional_max_pool3d", x.dims(), samples.into())?, x)
+    max_pool(spec.dims("fractional_max_pool3d", x.dims(), samples.into())?.into(), x)
 }
 
 /// [`fractional_max_pool2d`] and where each maximum lies: an I64 tensor of the output's shape, with
@@ -136,7 +136,7 @@ pub fn fractional_max_pool2d_with_indices<'a>(
     spec: &FractionalMaxPoolSpec<2>,
     samples: impl Into<RandomSamples<'a>>,
 ) -> Result<(Tensor, Tensor)> {
-    max_pool_with_indices(spec.dims("fractional_max_pool2d_with_indices", x.dims(), samples.into())?, x)
+    max_pool_with_indices(spec.dims("fractional_max_pool2d_with_indices", x.dims(), samples.into())?.into(), x)
 }
 
 /// [`fractional_max_pool3d`] and where each maximum lies: an I64 tensor of the output's shape, with
@@ -162,5 +162,5 @@ pub fn fractional_max_pool3d_with_indices<'a>(
     spec: &FractionalMaxPoolSpec<3>,
     samples: impl Into<RandomSamples<'a>>,
 ) -> Result<(Tensor, Tensor)> {
-    max_pool_with_indices(spec.dims("fractional_max_pool3d_with_indices", x.dims(), samples.into())?, x)
+    max_pool_with_indices(spec.dims("fractional_max_pool3d_with_indices", x.dims(), samples.into())?.into(), x)
 }

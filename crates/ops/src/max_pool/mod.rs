@@ -2,6 +2,7 @@
 
 mod autograd;
 mod cpu;
+mod cuda;
 mod spec;
 
 pub(crate) use autograd::{MaxPool, Maxima, Places, max_pool, max_pool_with_indices};

@@ -25,7 +25,7 @@ pub(crate) enum Then<'a, const D: usize> {
 /// max(inner, 0), and the maxima of its windows.
 pub(crate) struct Rectified<O> {
     inner: O,
-    pool: Option<MaxPool<Arc<PoolDims>>>,
+    pool: Option<MaxPool<PoolDims>>,
 }
 
 /// a + b.

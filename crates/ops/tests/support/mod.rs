@@ -4,6 +4,7 @@
 
 pub mod convolution;
 pub mod draws;
+pub mod emulated;
 pub mod golden;
 pub mod layouts;
 pub mod pooling;
@@ -26,7 +27,7 @@ pub struct Count {
     pub refused: usize,
 }
 
-/// Runs every case of `tests/golden/<op>.safetensors` in float64 and in float32.
+/// Runs every case of `tests/golden/<op>.safetensors` in float64 and in float32, on the CPU and by its CUDA kernels.
 ///
 /// `call` gets the case and its inputs by name, and gives the outputs in the reference's order, `Ok(None)` where the
 /// types cannot express the call, or the error. `refused` is shown every error of a case that must be refused.
@@ -57,6 +58,7 @@ pub fn check_by<E: std::fmt::Display>(
             if case.inputs.iter().any(|name| leaves_range(&inputs[name], &case.tensors[name])) {
                 continue;
             }
+            let compare = |what: &str, a: &Tensor, b: &Tensor| compare(&case, &inputs, what, a, b, tolerance);
             let outcome = call(&case, &inputs);
             match (&case.error, outcome) {
                 (Some(_), Ok(None)) => {}
@@ -65,8 +67,16 @@ pub fn check_by<E: std::fmt::Display>(
                 (None, Ok(None)) => panic!("{op} {}: not expressed: {}", case.id, case.kwargs),
                 (None, Err(error)) => panic!("{op} {}: {error}: {}", case.id, case.kwargs),
                 (None, Ok(Some(outputs))) => {
-                    let compare = |what: &str, a: &Tensor, b: &Tensor| compare(&case, &inputs, what, a, b, tolerance);
-                    hold(op, &case, &inputs, &outputs, compare);
+                    hold(op, &case, &inputs, &outputs, compare).unwrap();
+                    let emulator = emulated::nth(count.passed);
+                    let held = emulator.run(|| match call(&case, &inputs) {
+                        Ok(outputs) => hold(op, &case, &inputs, &outputs.unwrap(), |what, a, b| {
+                            compare(&format!("{what} by {emulator:?}"), a, b);
+                        })
+                        .map_err(|error| error.to_string()),
+                        Err(error) => Err(error.to_string()),
+                    });
+                    emulated::expect_held(held);
                 }
             }
         }
@@ -105,21 +115,22 @@ fn hold(
     inputs: &HashMap<String, Tensor>,
     outputs: &[Tensor],
     compare: impl Fn(&str, &Tensor, &Tensor),
-) {
+) -> candle_core::Result<()> {
     assert_eq!(outputs.len(), case.outputs.len(), "{op} {}: number of outputs", case.id);
     for (name, output) in case.outputs.iter().zip(outputs) {
         let expected = &case.tensors[name];
         compare(&format!("{op} {} {name} {}", case.id, case.kwargs), output, expected);
     }
     if case.grads.is_empty() {
-        return;
+        return Ok(());
     }
     let cotangent = case.tensors["cotangent"].to_dtype(outputs[0].dtype()).unwrap();
     let loss = (&outputs[0] * cotangent).unwrap().sum_all().unwrap();
-    let grads = loss.backward().unwrap();
+    let grads = loss.backward()?;
     for name in &case.grads {
         let grad = grads.get(&inputs[name]).unwrap_or_else(|| panic!("{op} {}: no gradient of {name}", case.id));
         let expected = &case.tensors[&format!("grad_{name}")];
         compare(&format!("{op} {} grad_{name} {}", case.id, case.kwargs), grad, expected);
     }
+    Ok(())
 }

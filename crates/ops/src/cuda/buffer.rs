@@ -1,0 +1,63 @@
+//! Device memory: owned, and as a kernel's input sees it.
+
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CudaStorage, DType};
+
+/// Elements in a device's memory.
+#[derive(Debug)]
+pub(crate) struct Buffer {
+    pub(crate) storage: Owned,
+    pub(crate) len: usize,
+}
+
+/// Where a buffer's elements lie: the host's memory stands for a device's under emulation.
+#[derive(Debug)]
+pub(crate) enum Owned {
+    Host(CpuStorage),
+    Device(CudaStorage),
+}
+
+/// A run of elements, to read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub(crate) memory: Memory<'a>,
+    pub(crate) start: usize,
+    pub(crate) len: usize,
+}
+
+/// Where a view's elements lie.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Memory<'a> {
+    Host(&'a CpuStorage),
+    Device(&'a CudaStorage),
+}
+
+impl Buffer {
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// All of the elements, to read.
+    pub(crate) fn view(&self) -> View<'_> {
+        let memory = match &self.storage {
+            Owned::Host(storage) => Memory::Host(storage),
+            Owned::Device(storage) => Memory::Device(storage),
+        };
+        View { memory, start: 0, len: self.len }
+    }
+}
+
+impl View<'_> {
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+}
+
+impl Memory<'_> {
+    pub(super) fn dtype(&self) -> DType {
+        match self {
+            Self::Host(storage) => storage.dtype(),
+            Self::Device(storage) => storage.dtype(),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! How an operator runs on a CUDA device: the counterpart of `storage.rs`.
+//!
+//! An operator's `cuda` method takes [`View`]s of its inputs, allocates [`Buffer`]s and launches [`Kernel`]s through a
+//! [`Gpu`], which knows the device and the element type. A kernel is a text file beside its operator; the device's driver
+//! compiles it at run time, once for each element type that asks, so that a build of this crate needs no CUDA compiler.
+//! In half precision kernels read and write 16 bits and compute in float32.
+//!
+//! What launches is `driver.rs`, with the feature `cuda`; or, in this crate's tests, [`emulation`](crate::emulation): the same
+//! launches of the same kernels, compiled as C++ for the CPU.
+
+mod buffer;
+#[cfg(feature = "cuda")]
+mod driver;
+mod launch;
+
+pub(crate) use buffer::{Buffer, View};
+#[cfg(feature = "emulate")]
+pub(crate) use buffer::{Memory, Owned};
+pub(crate) use launch::{Arg, Gpu, Kernel, Work};
+#[cfg(any(feature = "cuda", feature = "emulate"))]
+pub(crate) use launch::{Argument, Launch};
+
+use crate::operator::Operator;
+use crate::storage::SUPPORTED;
+use crate::{Error, Result};
+#[cfg(not(feature = "emulate"))]
+use buffer::{Memory, Owned};
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CudaStorage, CustomOp1, DType, Device, Layout, Shape, Tensor};
+
+/// Runs `operator` on candle's storages on a device.
+pub(crate) fn run<const N: usize, O: Operator<N>>(
+    operator: &O,
+    inputs: [(&CudaStorage, &Layout); N],
+) -> candle_core::Result<(CudaStorage, Shape)> {
+    let device = Device::Cuda(inputs[0].0.device().clone());
+    let inputs = inputs.map(|(storage, layout)| (Memory::Device(storage), layout));
+    match run_on(device, operator, inputs)?.storage {
+        Owned::Device(storage) => Ok((storage, operator.shape())),
+        Owned::Host(_) => Err(Error::OtherDevice { op: operator.name() }.into()),
+    }
+}
+
+/// Runs `operator` as on a device, on the CPU.
+#[cfg(feature = "emulate")]
+pub(crate) fn emulate<const N: usize, O: Operator<N>>(
+    operator: &O,
+    inputs: [(&CpuStorage, &Layout); N],
+) -> candle_core::Result<(CpuStorage, Shape)> {
+    let inputs = inputs.map(|(storage, layout)| (Memory::Host(storage), layout));
+    match run_on(Device::Cpu, operator, inputs)?.storage {
+        Owned::Host(storage) => Ok((storage, operator.shape())),
+        Owned::Device(_) => Err(Error::OtherDevice { op: operator.name() }.into()),
+    }
+}
+
+fn run_on<const N: usize, O: Operator<N>>(
+    device: Device,
+    operator: &O,
+    inputs: [(Memory<'_>, &Layout); N],
+) -> Result<Buffer> {
+    let op = operator.name();
+    let dtypes = inputs.map(|(memory, _)| memory.dtype());
+    if let Some(&right) = dtypes.iter().find(|&&dtype| dtype != dtypes[0]) {
+        return Err(Error::DTypeMismatch { op, left: dtypes[0], right });
+    }
+    if !matches!(dtypes[0], DType::BF16 | DType::F16 | DType::F32 | DType::F64) {
+        return Err(Error::DType { op, dtype: dtypes[0], supported: SUPPORTED });
+    }
+    let gpu = Gpu::new(device, dtypes[0]);
+    let mut copies: [Option<Buffer>; N] = [const { None }; N];
+    for (copy, (memory, layout)) in copies.iter_mut().zip(inputs) {
+        if layout.contiguous_offsets().is_none() {
+            *copy = Some(gpu.row_major(memory, layout)?);
+        }
+    }
+    let views = std::array::from_fn(|i| match (&copies[i], inputs[i]) {
+        (Some(copy), _) => copy.view(),
+        (None, (memory, layout)) => View { memory, start: layout.start_offset(), len: layout.shape().elem_count() },
+    });
+    operator.cuda(&gpu, views)
+}
+
+/// A tensor of `shape` of what `f` leaves in the memory of the device that `like` is on; candle has no other way to make one.
+pub(crate) fn tensor(like: &Tensor, shape: &Shape, f: impl Fn(&Gpu) -> Result<Buffer>) -> candle_core::Result<Tensor> {
+    like.apply_op1_no_bwd(&Made { shape, f })
+}
+
+struct Made<'a, F> {
+    shape: &'a Shape,
+    f: F,
+}
+
+impl<F: Fn(&Gpu) -> Result<Buffer>> CustomOp1 for Made<'_, F> {
+    fn name(&self) -> &'static str {
+        "cuda"
+    }
+
+    fn cpu_fwd(&self, like: &CpuStorage, _: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+        match (self.f)(&Gpu::new(Device::Cpu, like.dtype()))?.storage {
+            Owned::Host(storage) => Ok((storage, self.shape.clone())),
+            Owned::Device(_) => Err(Error::OtherDevice { op: self.name() }.into()),
+        }
+    }
+
+    fn cuda_fwd(&self, like: &CudaStorage, _: &Layout) -> candle_core::Result<(CudaStorage, Shape)> {
+        match (self.f)(&Gpu::new(Device::Cuda(like.device().clone()), like.dtype()))?.storage {
+            Owned::Device(storage) => Ok((storage, self.shape.clone())),
+            Owned::Host(_) => Err(Error::OtherDevice { op: self.name() }.into()),
+        }
+    }
+}

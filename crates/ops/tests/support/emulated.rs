@@ -1,0 +1,101 @@
+//! CUDA kernels, run on the CPU: in what ways, and which operators have them.
+
+use proptest::prelude::*;
+use proptest::sample::select;
+use taper_cuda_emulator::{Emulator, Order};
+
+/// The operators that reference vectors call and that have no CUDA kernel yet, nor perhaps their gradients.
+const WITHOUT_KERNELS: &[&str] = &[
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "adaptive_max_pool1d_with_indices",
+    "adaptive_max_pool2d_with_indices",
+    "adaptive_max_pool3d_with_indices",
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
+    "batch_norm",
+    "binary_cross_entropy_with_logits",
+    "celu",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "cross_entropy",
+    "elu",
+    "fold2d",
+    "fractional_max_pool2d_with_indices",
+    "fractional_max_pool3d_with_indices",
+    "gelu",
+    "gelu_tanh",
+    "glu",
+    "group_norm",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
+    "huber_loss",
+    "instance_norm",
+    "interpolate1d",
+    "interpolate2d",
+    "interpolate3d",
+    "kl_div",
+    "l1_loss",
+    "layer_norm",
+    "leaky_relu",
+    "log_softmax",
+    "logsigmoid",
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
+    "mish",
+    "mse_loss",
+    "nll_loss",
+    "pad1d",
+    "pad2d",
+    "pad3d",
+    "prelu",
+    "relu",
+    "relu6",
+    "rms_norm",
+    "selu",
+    "sigmoid",
+    "silu",
+    "smooth_l1_loss",
+    "softmax",
+    "softplus",
+    "softshrink",
+    "softsign",
+    "tanh",
+    "tanhshrink",
+    "threshold",
+    "unfold2d",
+];
+
+/// A way to run kernels, another for each number.
+pub fn nth(number: usize) -> Emulator {
+    let order = match number % 3 {
+        0 => Order::LowestFirst,
+        1 => Order::HighestFirst,
+        _ => Order::Random(number as u32),
+    };
+    Emulator { block: [1, 7, 32, 48, 64, 96][number % 6], grid: [1, 2, 5][number % 3], order, wide: number % 5 == 4 }
+}
+
+pub fn emulators() -> impl Strategy<Value = Emulator> {
+    let order = prop_oneof![Just(Order::LowestFirst), Just(Order::HighestFirst), any::<u32>().prop_map(Order::Random)];
+    (select(&[1, 7, 32, 48, 64, 256][..]), 1..5u32, order, any::<bool>())
+        .prop_map(|(block, grid, order, wide)| Emulator { block, grid, order, wide })
+}
+
+/// Asserts that only operators without kernels kept a reference vector from being held.
+pub fn expect_held(held: Result<(), String>) {
+    if let Err(error) = held {
+        let named =
+            error.strip_suffix(": has no CUDA kernel; move its tensors to the CPU with `to_device(&Device::Cpu)`");
+        assert!(named.is_some_and(|op| WITHOUT_KERNELS.contains(&op)), "{error}");
+    }
+}
