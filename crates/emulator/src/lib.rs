@@ -116,7 +116,7 @@ struct RawArgument {
 /// An argument while its kernel runs.
 enum Held<'a> {
     Read(Guarded),
-    Write(Guarded, &'a mut candle_core::CpuStorage),
+    Write(Guarded, &'a mut candle_core::CpuStorage, usize),
     Null,
     Value(Vec<u64>, usize),
 }
@@ -132,9 +132,10 @@ impl<'a> Held<'a> {
                 held.protect()?;
                 Self::Read(held)
             }
-            Argument::Write(storage) => {
+            Argument::Write { storage, start, len } => {
                 let (bytes, element) = memory::bytes(storage)?;
-                Self::Write(Guarded::new(bytes, element, at_end)?, storage)
+                let held = Guarded::new(&bytes[start * element..(start + len) * element], element, at_end)?;
+                Self::Write(held, storage, start * element)
             }
         })
     }
@@ -143,14 +144,14 @@ impl<'a> Held<'a> {
         match self {
             Self::Value(words, len) => RawArgument { kind: 0, size: *len as u64, data: words.as_mut_ptr().cast() },
             Self::Read(memory) => RawArgument { kind: 1, size: memory.element() as u64, data: memory.start() },
-            Self::Write(memory, _) => RawArgument { kind: 2, size: memory.element() as u64, data: memory.start() },
+            Self::Write(memory, ..) => RawArgument { kind: 2, size: memory.element() as u64, data: memory.start() },
             Self::Null => RawArgument { kind: 3, size: 0, data: std::ptr::null_mut() },
         }
     }
 
     fn write_back(self) -> Result<(), String> {
-        if let Self::Write(memory, storage) = self {
-            memory::bytes_mut(storage)?.copy_from_slice(memory.bytes());
+        if let Self::Write(memory, storage, first) = self {
+            memory::bytes_mut(storage)?[first..][..memory.bytes().len()].copy_from_slice(memory.bytes());
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 // what is right only in one of them misses a barrier. Shared memory holds poison when a block begins, so that what an earlier
 // block left is not mistaken for this one's.
 
+#include <math.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>

@@ -15,7 +15,7 @@ fn run(source: &str, x: &[f32], len: usize, work: Count, emulator: Emulator) -> 
     let x = CpuStorage::F32(x.to_vec());
     let arguments = vec![
         Argument::Read { storage: &x, start: 0, len: x.as_slice::<f32>().unwrap().len() },
-        Argument::Write(&mut y),
+        Argument::Write { storage: &mut y, start: 0, len },
         Argument::Value(vec![len as u64], 4),
     ];
     let source = format!("\n{source}");

@@ -3,7 +3,7 @@
 //! Kernels, launches and what leads to them are those that a device sees; only the launcher differs. The package
 //! `taper-cuda-emulator` has one that compiles kernels as C++.
 
-use crate::cuda::{Argument as Lowered, Launch as LoweredLaunch, Memory, Owned, Work};
+use crate::cuda::{Argument as Lowered, Launch as LoweredLaunch, Memory, MemoryMut, Work};
 use crate::{Error, Result};
 use candle_core::CpuStorage;
 use std::cell::RefCell;
@@ -50,8 +50,15 @@ pub enum Argument<'a> {
         /// How many.
         len: usize,
     },
-    /// A pointer to elements to read and write.
-    Write(&'a mut CpuStorage),
+    /// A pointer to `len` elements from `start` on, to read and write.
+    Write {
+        /// Where they lie.
+        storage: &'a mut CpuStorage,
+        /// The first of them.
+        start: usize,
+        /// How many.
+        len: usize,
+    },
     /// A null pointer.
     Null,
     /// A value of so many bytes, in words.
@@ -100,9 +107,9 @@ pub(crate) fn launch(launch: LoweredLaunch<'_>) -> Result<()> {
             Memory::Host(storage) => Ok(Argument::Read { storage, start: view.start, len: view.len }),
             Memory::Device(_) => Err(Error::OtherDevice { op }),
         },
-        Lowered::Write(buffer) => match &mut buffer.storage {
-            Owned::Host(storage) => Ok(Argument::Write(storage)),
-            Owned::Device(_) => Err(Error::OtherDevice { op }),
+        Lowered::Write(view) => match view.memory {
+            MemoryMut::Host(storage) => Ok(Argument::Write { storage, start: view.start, len: view.len }),
+            MemoryMut::Device(_) => Err(Error::OtherDevice { op }),
         },
     };
     let arguments = launch.arguments.into_iter().map(argument).collect::<Result<_>>()?;

@@ -25,11 +25,26 @@ pub(crate) struct View<'a> {
     pub(crate) len: usize,
 }
 
+/// A run of elements, to read and write.
+#[derive(Debug)]
+pub(crate) struct ViewMut<'a> {
+    pub(crate) memory: MemoryMut<'a>,
+    pub(crate) start: usize,
+    pub(crate) len: usize,
+}
+
 /// Where a view's elements lie.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Memory<'a> {
     Host(&'a CpuStorage),
     Device(&'a CudaStorage),
+}
+
+/// Where the elements of a view to write lie.
+#[derive(Debug)]
+pub(crate) enum MemoryMut<'a> {
+    Host(&'a mut CpuStorage),
+    Device(&'a mut CudaStorage),
 }
 
 impl Buffer {
@@ -44,6 +59,15 @@ impl Buffer {
             Owned::Device(storage) => Memory::Device(storage),
         };
         View { memory, start: 0, len: self.len }
+    }
+
+    /// All of the elements, to write.
+    pub(crate) fn view_mut(&mut self) -> ViewMut<'_> {
+        let memory = match &mut self.storage {
+            Owned::Host(storage) => MemoryMut::Host(storage),
+            Owned::Device(storage) => MemoryMut::Device(storage),
+        };
+        ViewMut { memory, start: 0, len: self.len }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Launches on a CUDA device: NVRTC compiles a kernel file when an element type first asks, candle keeps the module.
 
-use super::buffer::{Memory, Owned};
-use super::{Argument, Buffer, Launch, View, Work};
+use super::buffer::{Memory, MemoryMut, View, ViewMut};
+use super::{Argument, Launch, Work};
 use crate::{Error, Result};
 use candle_core::CudaDevice;
 use candle_core::backend::BackendStorage;
@@ -70,7 +70,7 @@ impl<'a> Held<'a> {
             Argument::Null => Ok(Self::Pointer { at: 0, _in_use: None }),
             Argument::Value(value) => Ok(Self::Value(value.words)),
             Argument::Read(view) => Self::read(view, stream),
-            Argument::Write(buffer) => Self::write(buffer, stream),
+            Argument::Write(view) => Self::write(view, stream),
         }
     }
 
@@ -90,8 +90,9 @@ impl<'a> Held<'a> {
         Ok(Self::Pointer { at: start + offset as CUdeviceptr, _in_use: Some(sync) })
     }
 
-    fn write(buffer: &'a mut Buffer, stream: &'a Arc<CudaStream>) -> std::result::Result<Self, &'static str> {
-        let Owned::Device(storage) = &mut buffer.storage else { return Err("an output is in the host's memory") };
+    fn write(view: ViewMut<'a>, stream: &'a Arc<CudaStream>) -> std::result::Result<Self, &'static str> {
+        let MemoryMut::Device(storage) = view.memory else { return Err("an output is in the host's memory") };
+        let offset = view.start * storage.dtype().size_in_bytes();
         let (start, sync) = match &mut storage.slice {
             CudaStorageSlice::U8(slice) => slice.device_ptr_mut(stream),
             CudaStorageSlice::U32(slice) => slice.device_ptr_mut(stream),
@@ -102,7 +103,7 @@ impl<'a> Held<'a> {
             CudaStorageSlice::F64(slice) => slice.device_ptr_mut(stream),
             _ => return Err("an output has a dtype that no kernel writes"),
         };
-        Ok(Self::Pointer { at: start, _in_use: Some(sync) })
+        Ok(Self::Pointer { at: start + offset as CUdeviceptr, _in_use: Some(sync) })
     }
 }
 

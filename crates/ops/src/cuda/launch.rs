@@ -1,6 +1,6 @@
 //! Kernels and their launches, whatever runs them.
 
-use super::buffer::{Buffer, Memory, Owned, View};
+use super::buffer::{Buffer, Memory, Owned, View, ViewMut};
 #[cfg(feature = "cuda")]
 use super::driver;
 #[cfg(feature = "emulate")]
@@ -44,8 +44,10 @@ pub(crate) enum Work {
 pub(crate) enum Arg<'a> {
     /// `const T *`.
     In(View<'a>),
-    /// `T *`, to read and write.
+    /// `T *`, to fill.
     Out(&'a mut Buffer),
+    /// `T *`, to read and write: memory that is not the operator's own.
+    Update(ViewMut<'a>),
     /// A null pointer.
     Null,
     /// `index_t`.
@@ -81,7 +83,7 @@ pub(crate) struct Launch<'a> {
 #[derive(Debug)]
 pub(crate) enum Argument<'a> {
     Read(View<'a>),
-    Write(&'a mut Buffer),
+    Write(ViewMut<'a>),
     Null,
     Value(Value),
 }
@@ -120,7 +122,7 @@ impl Launch<'_> {
 }
 
 impl Gpu {
-    pub(super) fn new(device: Device, scalar: DType) -> Self {
+    pub(crate) fn new(device: Device, scalar: DType) -> Self {
         Self { device, scalar }
     }
 
@@ -141,7 +143,7 @@ impl Gpu {
     }
 
     /// The elements of `layout` in row-major order.
-    pub(super) fn row_major(&self, memory: Memory<'_>, layout: &Layout) -> Result<Buffer> {
+    pub(crate) fn row_major(&self, memory: Memory<'_>, layout: &Layout) -> Result<Buffer> {
         let mut copy = self.alloc_of(memory.dtype(), layout.shape().elem_count())?;
         match (memory, &mut copy.storage) {
             (Memory::Host(from), Owned::Host(to)) => from.copy_strided_src(to, 0, layout)?,
@@ -183,6 +185,7 @@ impl Arg<'_> {
         match self {
             Self::In(view) => view.len() > NARROW,
             Self::Out(buffer) => buffer.len() > NARROW,
+            Self::Update(view) => view.len > NARROW,
             Self::Size(size) => *size > NARROW,
             Self::Sizes(sizes) => sizes.iter().any(|&size| size > NARROW),
             Self::Null | Self::Real(_) | Self::Word(_) => false,
@@ -212,7 +215,8 @@ fn lower<'a>(kernel: &'static Kernel, scalar: DType, arg: Arg<'a>, wide: bool) -
     };
     Ok(match arg {
         Arg::In(view) => Argument::Read(view),
-        Arg::Out(buffer) => Argument::Write(buffer),
+        Arg::Out(buffer) => Argument::Write(buffer.view_mut()),
+        Arg::Update(view) => Argument::Write(view),
         Arg::Null => Argument::Null,
         Arg::Size(one) => sizes(&[one])?,
         Arg::Sizes(all) => sizes(&all)?,

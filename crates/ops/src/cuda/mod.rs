@@ -13,9 +13,7 @@ mod buffer;
 mod driver;
 mod launch;
 
-pub(crate) use buffer::{Buffer, View};
-#[cfg(feature = "emulate")]
-pub(crate) use buffer::{Memory, Owned};
+pub(crate) use buffer::{Buffer, Memory, MemoryMut, View, ViewMut};
 pub(crate) use launch::{Arg, Gpu, Kernel, Work};
 #[cfg(any(feature = "cuda", feature = "emulate"))]
 pub(crate) use launch::{Argument, Launch};
@@ -23,8 +21,7 @@ pub(crate) use launch::{Argument, Launch};
 use crate::operator::Operator;
 use crate::storage::SUPPORTED;
 use crate::{Error, Result};
-#[cfg(not(feature = "emulate"))]
-use buffer::{Memory, Owned};
+use buffer::Owned;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CudaStorage, CustomOp1, DType, Device, Layout, Shape, Tensor};
 

@@ -12,20 +12,35 @@ impl Update<1> for SgdStep {
             *param -= lr * grad;
         }
     }
+
+    fn kernel(&self) -> (&'static str, Vec<f64>) {
+        ("sgd", vec![self.grad_scale, self.weight_decay, self.lr])
+    }
 }
 
 impl Update<2> for SgdStep {
     fn run<T: Element>(&self, grad: &[T], [param, velocity]: [&mut [T]; 2]) {
-        // A first step takes the whole gradient: the velocity is zero then, so the loop needs no branch for it.
-        let take = if self.first { 1.0 } else { 1.0 - self.dampening };
         let [scale, decay, lr, momentum, take] =
-            [self.grad_scale, self.weight_decay, self.lr, self.momentum, take].map(T::from_f64);
+            [self.grad_scale, self.weight_decay, self.lr, self.momentum, self.take()].map(T::from_f64);
         for ((param, &grad), velocity) in param.iter_mut().zip(grad).zip(velocity) {
             let grad = scale * grad + decay * *param;
             *velocity = momentum * *velocity + take * grad;
             let step = if self.nesterov { grad + momentum * *velocity } else { *velocity };
             *param -= lr * step;
         }
+    }
+
+    fn kernel(&self) -> (&'static str, Vec<f64>) {
+        let nesterov = if self.nesterov { 1.0 } else { 0.0 };
+        let Self { grad_scale, weight_decay, lr, momentum, .. } = *self;
+        ("sgd_momentum", vec![grad_scale, weight_decay, lr, momentum, self.take(), nesterov])
+    }
+}
+
+impl SgdStep {
+    /// A first step takes the whole gradient: the velocity is zero then, so the loop needs no branch for it.
+    fn take(&self) -> f64 {
+        if self.first { 1.0 } else { 1.0 - self.dampening }
     }
 }
 
@@ -36,6 +51,10 @@ impl Update<3> for AdamStep {
             adam.moments(grad, *param, m, v);
             *param = adam.moved(*param, *m, *v);
         }
+    }
+
+    fn kernel(&self) -> (&'static str, Vec<f64>) {
+        ("adam", Adam::new(self).numbers())
     }
 }
 
@@ -48,6 +67,10 @@ impl Update<4> for AdamStep {
             *max = if *v > *max { *v } else { *max };
             *param = adam.moved(*param, *m, *max);
         }
+    }
+
+    fn kernel(&self) -> (&'static str, Vec<f64>) {
+        ("amsgrad", Adam::new(self).numbers())
     }
 }
 
@@ -97,6 +120,14 @@ impl<T: Element> Adam<T> {
     }
 }
 
+impl Adam<f64> {
+    /// In the kernels' order.
+    fn numbers(&self) -> Vec<f64> {
+        let Self { scale, penalty, shrink, take1, keep2, take2, step_size, root, eps } = *self;
+        vec![scale, penalty, shrink, take1, keep2, take2, step_size, root, eps]
+    }
+}
+
 /// RMSprop with the states that it has.
 pub(super) struct RmsProp<'a, const CENTERED: bool, const MOMENTUM: bool>(pub(super) &'a RmsPropStep);
 
@@ -104,11 +135,19 @@ impl Update<2> for RmsProp<'_, false, false> {
     fn run<T: Element>(&self, grad: &[T], [param, square_avg]: [&mut [T]; 2]) {
         self.step(grad, param, square_avg, &mut [], &mut []);
     }
+
+    fn kernel(&self) -> (&'static str, Vec<f64>) {
+        ("rms_prop", self.0.numbers().into())
+    }
 }
 
 impl Update<3> for RmsProp<'_, true, false> {
     fn run<T: Element>(&self, grad: &[T], [param, square_avg, grad_avg]: [&mut [T]; 3]) {
         self.step(grad, param, square_avg, grad_avg, &mut []);
+    }
+
+    fn kernel(&self) -> (&'static str, Vec<f64>) {
+        ("rms_prop_centered", self.0.numbers().into())
     }
 }
 
@@ -116,19 +155,25 @@ impl Update<3> for RmsProp<'_, false, true> {
     fn run<T: Element>(&self, grad: &[T], [param, square_avg, momentum_buffer]: [&mut [T]; 3]) {
         self.step(grad, param, square_avg, &mut [], momentum_buffer);
     }
+
+    fn kernel(&self) -> (&'static str, Vec<f64>) {
+        ("rms_prop_momentum", self.0.numbers().into())
+    }
 }
 
 impl Update<4> for RmsProp<'_, true, true> {
     fn run<T: Element>(&self, grad: &[T], [param, square_avg, grad_avg, momentum_buffer]: [&mut [T]; 4]) {
         self.step(grad, param, square_avg, grad_avg, momentum_buffer);
     }
+
+    fn kernel(&self) -> (&'static str, Vec<f64>) {
+        ("rms_prop_centered_momentum", self.0.numbers().into())
+    }
 }
 
 impl<const CENTERED: bool, const MOMENTUM: bool> RmsProp<'_, CENTERED, MOMENTUM> {
     fn step<T: Element>(&self, grad: &[T], param: &mut [T], squares: &mut [T], means: &mut [T], buffer: &mut [T]) {
-        let RmsPropStep { lr, alpha, eps, weight_decay, momentum, grad_scale } = *self.0;
-        let [scale, decay, keep, take, eps, lr, momentum] =
-            [grad_scale, weight_decay, alpha, 1.0 - alpha, eps, lr, momentum].map(T::from_f64);
+        let [scale, decay, keep, take, eps, lr, momentum] = self.0.numbers().map(T::from_f64);
         // Equal lengths, known here, leave no bounds to check in the loop. A state that is not there is empty.
         let len = grad.len();
         let (param, squares) = (&mut param[..len], &mut squares[..len]);
@@ -153,22 +198,40 @@ impl<const CENTERED: bool, const MOMENTUM: bool> RmsProp<'_, CENTERED, MOMENTUM>
     }
 }
 
+impl RmsPropStep {
+    /// In the kernels' order.
+    fn numbers(&self) -> [f64; 7] {
+        let Self { lr, alpha, eps, weight_decay, momentum, grad_scale } = *self;
+        [grad_scale, weight_decay, alpha, 1.0 - alpha, eps, lr, momentum]
+    }
+}
+
 impl Update<2> for AdagradStep {
     fn run<T: Element>(&self, grad: &[T], [param, sum]: [&mut [T]; 2]) {
-        let lr = self.lr / (1.0 + (self.step as f64 - 1.0) * self.lr_decay);
-        let [scale, decay, lr, eps] = [self.grad_scale, self.weight_decay, lr, self.eps].map(T::from_f64);
+        let [scale, decay, lr, eps] = self.numbers().map(T::from_f64);
         for ((param, &grad), sum) in param.iter_mut().zip(grad).zip(sum) {
             let grad = scale * grad + decay * *param;
             *sum += grad * grad;
             *param -= lr * (grad / (sum.sqrt() + eps));
         }
     }
+
+    fn kernel(&self) -> (&'static str, Vec<f64>) {
+        ("adagrad", self.numbers().into())
+    }
+}
+
+impl AdagradStep {
+    /// In the kernel's order.
+    fn numbers(&self) -> [f64; 4] {
+        let lr = self.lr / (1.0 + (self.step as f64 - 1.0) * self.lr_decay);
+        [self.grad_scale, self.weight_decay, lr, self.eps]
+    }
 }
 
 impl Update<3> for AdadeltaStep {
     fn run<T: Element>(&self, grad: &[T], [param, square_avg, acc_delta]: [&mut [T]; 3]) {
-        let [scale, decay, lr, keep, take, eps] =
-            [self.grad_scale, self.weight_decay, self.lr, self.rho, 1.0 - self.rho, self.eps].map(T::from_f64);
+        let [scale, decay, lr, keep, take, eps] = self.numbers().map(T::from_f64);
         for (((param, &grad), square), delta) in param.iter_mut().zip(grad).zip(square_avg).zip(acc_delta) {
             let grad = scale * grad + decay * *param;
             *square = keep * *square + take * (grad * grad);
@@ -177,18 +240,39 @@ impl Update<3> for AdadeltaStep {
             *param -= lr * step;
         }
     }
+
+    fn kernel(&self) -> (&'static str, Vec<f64>) {
+        ("adadelta", self.numbers().into())
+    }
+}
+
+impl AdadeltaStep {
+    /// In the kernel's order.
+    fn numbers(&self) -> [f64; 6] {
+        [self.grad_scale, self.weight_decay, self.lr, self.rho, 1.0 - self.rho, self.eps]
+    }
 }
 
 impl Update<2> for LionStep {
     fn run<T: Element>(&self, grad: &[T], [param, exp_avg]: [&mut [T]; 2]) {
-        let (beta1, beta2) = self.betas;
-        let [scale, decay, lr, keep1, take1, keep2, take2] =
-            [self.grad_scale, self.weight_decay, self.lr, beta1, 1.0 - beta1, beta2, 1.0 - beta2].map(T::from_f64);
+        let [scale, decay, lr, keep1, take1, keep2, take2] = self.numbers().map(T::from_f64);
         for ((param, &grad), m) in param.iter_mut().zip(grad).zip(exp_avg) {
             let grad = scale * grad;
             *param -= lr * (sign(keep1 * *m + take1 * grad) + decay * *param);
             *m = keep2 * *m + take2 * grad;
         }
+    }
+
+    fn kernel(&self) -> (&'static str, Vec<f64>) {
+        ("lion", self.numbers().into())
+    }
+}
+
+impl LionStep {
+    /// In the kernel's order.
+    fn numbers(&self) -> [f64; 7] {
+        let (beta1, beta2) = self.betas;
+        [self.grad_scale, self.weight_decay, self.lr, beta1, 1.0 - beta1, beta2, 1.0 - beta2]
     }
 }
 
@@ -215,6 +299,10 @@ impl Update<1> for Ema {
             *average = *average + take * (x - *average);
         }
     }
+
+    fn kernel(&self) -> (&'static str, Vec<f64>) {
+        ("ema", vec![1.0 - self.decay])
+    }
 }
 
 /// Muon's momentum, and the direction that it gives.
@@ -222,14 +310,24 @@ pub(super) struct MuonDirection<'a>(pub(super) &'a MuonStep);
 
 impl Update<2> for MuonDirection<'_> {
     fn run<T: Element>(&self, grad: &[T], [momentum_buffer, direction]: [&mut [T]; 2]) {
-        let MuonStep { momentum, nesterov, grad_scale, .. } = *self.0;
-        let ahead = if nesterov { 1.0 - momentum } else { 0.0 };
-        let [scale, take, ahead] = [grad_scale, 1.0 - momentum, ahead].map(T::from_f64);
+        let [scale, take, ahead] = self.numbers().map(T::from_f64);
         for ((m, &grad), direction) in momentum_buffer.iter_mut().zip(grad).zip(direction) {
             let grad = scale * grad;
             *m = *m + take * (grad - *m);
             *direction = *m + ahead * (grad - *m);
         }
+    }
+
+    fn kernel(&self) -> (&'static str, Vec<f64>) {
+        ("muon_direction", self.numbers().into())
+    }
+}
+
+impl MuonDirection<'_> {
+    /// In the kernel's order.
+    fn numbers(&self) -> [f64; 3] {
+        let MuonStep { momentum, nesterov, grad_scale, .. } = *self.0;
+        [grad_scale, 1.0 - momentum, if nesterov { 1.0 - momentum } else { 0.0 }]
     }
 }
 
@@ -242,11 +340,21 @@ pub(super) struct MuonMove<'a> {
 
 impl Update<1> for MuonMove<'_> {
     fn run<T: Element>(&self, direction: &[T], [param]: [&mut [T]; 1]) {
-        let MuonStep { lr, weight_decay, .. } = *self.step;
-        let length = lr * (self.rows as f64 / self.columns as f64).max(1.0).sqrt();
-        let [shrink, length] = [1.0 - lr * weight_decay, length].map(T::from_f64);
+        let [shrink, length] = self.numbers().map(T::from_f64);
         for (param, &direction) in param.iter_mut().zip(direction) {
             *param = shrink * *param - length * direction;
         }
+    }
+
+    fn kernel(&self) -> (&'static str, Vec<f64>) {
+        ("muon_move", self.numbers().into())
+    }
+}
+
+impl MuonMove<'_> {
+    /// In the kernel's order.
+    fn numbers(&self) -> [f64; 2] {
+        let MuonStep { lr, weight_decay, .. } = *self.step;
+        [1.0 - lr * weight_decay, lr * (self.rows as f64 / self.columns as f64).max(1.0).sqrt()]
     }
 }

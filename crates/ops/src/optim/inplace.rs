@@ -1,8 +1,10 @@
 //! Writing into several `Var`s at once: candle's in-place operators write one each, so one runs within the other.
 
+use super::cuda;
+use crate::cuda::{MemoryMut, ViewMut};
 use crate::storage::{Element, UNROUNDED, contiguous};
 use crate::{Error, Result};
-use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Tensor, Var};
+use candle_core::{CpuStorage, CudaStorage, DType, InplaceOp1, Layout, Tensor, Var};
 use rayon::prelude::*;
 use std::cell::Cell;
 
@@ -12,6 +14,9 @@ const CHUNK: usize = 1 << 14;
 /// Elementwise arithmetic over a gradient and `N` variables, all equally long.
 pub(super) trait Update<const N: usize>: Sync {
     fn run<T: Element>(&self, grad: &[T], vars: [&mut [T]; N]);
+
+    /// The CUDA kernel that does the same, and the numbers that it takes.
+    fn kernel(&self) -> (&'static str, Vec<f64>);
 }
 
 /// Runs `update` on the contents of `vars`, the parameter first, then its states.
@@ -22,16 +27,25 @@ pub(super) fn apply<const N: usize, U: Update<N>>(
     update: &U,
 ) -> Result<()> {
     check(op, grad, &vars)?;
-    let layouts = vars.map(|var| var.layout());
-    let run = |held: &mut [&mut CpuStorage]| {
+    if !matches!(grad.dtype(), DType::F32 | DType::F64) {
+        return Err(Error::DType { op, dtype: grad.dtype(), supported: UNROUNDED });
+    }
+    let run = |held: Vec<ViewMut<'_>>| {
+        let on_cpu = held.iter().all(|view| matches!(view.memory, MemoryMut::Host(_)));
         match grad.dtype() {
-            DType::F32 => run_typed::<f32, N, U>(grad, held, layouts, update)?,
-            DType::F64 => run_typed::<f64, N, U>(grad, held, layouts, update)?,
-            dtype => return Err(Error::DType { op, dtype, supported: UNROUNDED }.into()),
+            _ if !on_cpu || is_emulated() => Ok(cuda::run(op, grad, held, update.kernel())?),
+            DType::F64 => run_typed::<f64, N, U>(grad, held, update),
+            _ => run_typed::<f32, N, U>(grad, held, update),
         }
-        Ok(())
     };
-    Ok(hold(op, &vars, &mut [], &run)?)
+    Ok(hold(op, &vars, vec![], &run)?)
+}
+
+fn is_emulated() -> bool {
+    #[cfg(feature = "emulate")]
+    return crate::emulation::is_on();
+    #[cfg(not(feature = "emulate"))]
+    false
 }
 
 fn check(op: &'static str, grad: &Tensor, vars: &[&Var]) -> Result<()> {
@@ -62,17 +76,17 @@ fn address(tensor: &Tensor) -> usize {
     std::ptr::from_ref(&*tensor.storage_and_layout().0).addr()
 }
 
-type Run<'a> = dyn Fn(&mut [&mut CpuStorage]) -> candle_core::Result<()> + 'a;
+type Run<'a> = dyn Fn(Vec<ViewMut<'_>>) -> candle_core::Result<()> + 'a;
 
-/// Calls `run` on the storages of `vars`, all of them open for writing.
-fn hold(op: &'static str, vars: &[&Var], held: &mut [&mut CpuStorage], run: &Run<'_>) -> candle_core::Result<()> {
+/// Calls `run` on the elements of `vars`, all of them open for writing.
+fn hold(op: &'static str, vars: &[&Var], held: Vec<ViewMut<'_>>, run: &Run<'_>) -> candle_core::Result<()> {
     match vars {
         [] => run(held),
         [var, rest @ ..] => {
-            let within = |storage: &mut CpuStorage| {
-                let mut held: Vec<&mut CpuStorage> = held.iter_mut().map(|held| &mut **held).collect();
-                held.push(storage);
-                hold(op, rest, &mut held, run)
+            let within = |memory: MemoryMut<'_>, layout: &Layout| {
+                let mut held: Vec<ViewMut<'_>> = held;
+                held.push(ViewMut { memory, start: layout.start_offset(), len: layout.shape().elem_count() });
+                hold(op, rest, held, run)
             };
             var.inplace_op1(&Within { op, f: Cell::new(Some(within)) })
         }
@@ -85,26 +99,31 @@ struct Within<F> {
     f: Cell<Option<F>>,
 }
 
-impl<F: FnOnce(&mut CpuStorage) -> candle_core::Result<()>> InplaceOp1 for Within<F> {
+impl<F: FnOnce(MemoryMut<'_>, &Layout) -> candle_core::Result<()>> InplaceOp1 for Within<F> {
     fn name(&self) -> &'static str {
         self.op
     }
 
-    fn cpu_fwd(&self, storage: &mut CpuStorage, _: &Layout) -> candle_core::Result<()> {
-        self.f.take().map_or(Ok(()), |f| f(storage))
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
+        self.f.take().map_or(Ok(()), |f| f(MemoryMut::Host(storage), layout))
+    }
+
+    fn cuda_fwd(&self, storage: &mut CudaStorage, layout: &Layout) -> candle_core::Result<()> {
+        self.f.take().map_or(Ok(()), |f| f(MemoryMut::Device(storage), layout))
     }
 }
 
 fn run_typed<T: Element, const N: usize, U: Update<N>>(
     grad: &Tensor,
-    held: &mut [&mut CpuStorage],
-    layouts: [&Layout; N],
+    held: Vec<ViewMut<'_>>,
     update: &U,
 ) -> candle_core::Result<()> {
     let mut vars: [&mut [T]; N] = std::array::from_fn(|_| Default::default());
-    for ((var, storage), layout) in vars.iter_mut().zip(held).zip(layouts) {
-        if let (Some(data), Some((start, end))) = (T::slice_mut(storage), layout.contiguous_offsets()) {
-            *var = &mut data[start..end];
+    for (var, view) in vars.iter_mut().zip(held) {
+        if let MemoryMut::Host(storage) = view.memory
+            && let Some(data) = T::slice_mut(storage)
+        {
+            *var = &mut data[view.start..view.start + view.len];
         }
     }
     let (storage, layout) = grad.storage_and_layout();

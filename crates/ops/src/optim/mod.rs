@@ -9,6 +9,7 @@ mod adadelta;
 mod adagrad;
 mod adam;
 mod cpu;
+mod cuda;
 mod ema;
 mod inplace;
 mod lion;

@@ -1,6 +1,6 @@
 //! Muon: momentum whose step is orthogonalised.
 
-use super::newton_schulz::newton_schulz;
+use super::newton_schulz::{newton_schulz, newton_schulz_on_device};
 use super::{cpu, inplace};
 use crate::storage::{Element, UNROUNDED, contiguous};
 use crate::{Error, Result};
@@ -70,9 +70,12 @@ pub fn muon_step(param: &Var, grad: &Tensor, momentum_buffer: &Var, step: &MuonS
         return Err(too_few_axes(op, param));
     }
     let columns: usize = rest.iter().product();
-    let direction = Var::zeros(param.shape(), param.dtype(), &Device::Cpu)?;
+    let direction = Var::zeros(param.shape(), param.dtype(), param.device())?;
     inplace::apply(op, grad, [momentum_buffer, &direction], &cpu::MuonDirection(step))?;
     let orthogonal = match direction.dtype() {
+        _ if !direction.device().is_cpu() => {
+            newton_schulz_on_device(&direction, *rows, columns, step)?.reshape(param.shape())?
+        }
         DType::F32 => orthogonalise::<f32>(&direction, *rows, columns, step)?,
         DType::F64 => orthogonalise::<f64>(&direction, *rows, columns, step)?,
         dtype => return Err(Error::DType { op, dtype, supported: UNROUNDED }),
