@@ -65,46 +65,52 @@ enum Held<'a> {
 }
 
 impl<'a> Held<'a> {
-    fn new(argument: Argument<'a>, stream: &'a Arc<CudaStream>) -> std::result::Result<Self, &'static str> {
+    fn new(argument: Argument<'a>, stream: &'a CudaStream) -> std::result::Result<Self, &'static str> {
         match argument {
             Argument::Null => Ok(Self::Pointer { at: 0, _in_use: None }),
             Argument::Value(value) => Ok(Self::Value(value.words)),
-            Argument::Read(view) => Self::read(view, stream),
-            Argument::Write(view) => Self::write(view, stream),
+            Argument::Read(view) => pointer(view, stream).map(|(at, sync)| Self::Pointer { at, _in_use: Some(sync) }),
+            Argument::Write(view) => {
+                pointer_mut(view, stream).map(|(at, sync)| Self::Pointer { at, _in_use: Some(sync) })
+            }
         }
     }
+}
 
-    fn read(view: View<'a>, stream: &'a Arc<CudaStream>) -> std::result::Result<Self, &'static str> {
-        let Memory::Device(storage) = view.memory else { return Err("an argument is in the host's memory") };
-        let (start, sync) = match &storage.slice {
-            CudaStorageSlice::U8(slice) => slice.device_ptr(stream),
-            CudaStorageSlice::U32(slice) => slice.device_ptr(stream),
-            CudaStorageSlice::I64(slice) => slice.device_ptr(stream),
-            CudaStorageSlice::BF16(slice) => slice.device_ptr(stream),
-            CudaStorageSlice::F16(slice) => slice.device_ptr(stream),
-            CudaStorageSlice::F32(slice) => slice.device_ptr(stream),
-            CudaStorageSlice::F64(slice) => slice.device_ptr(stream),
-            _ => return Err("an argument has a dtype that no kernel reads"),
-        };
-        let offset = view.start * storage.dtype().size_in_bytes();
-        Ok(Self::Pointer { at: start + offset as CUdeviceptr, _in_use: Some(sync) })
-    }
+type Pointer<'a> = std::result::Result<(CUdeviceptr, SyncOnDrop<'a>), &'static str>;
 
-    fn write(view: ViewMut<'a>, stream: &'a Arc<CudaStream>) -> std::result::Result<Self, &'static str> {
-        let MemoryMut::Device(storage) = view.memory else { return Err("an output is in the host's memory") };
-        let offset = view.start * storage.dtype().size_in_bytes();
-        let (start, sync) = match &mut storage.slice {
-            CudaStorageSlice::U8(slice) => slice.device_ptr_mut(stream),
-            CudaStorageSlice::U32(slice) => slice.device_ptr_mut(stream),
-            CudaStorageSlice::I64(slice) => slice.device_ptr_mut(stream),
-            CudaStorageSlice::BF16(slice) => slice.device_ptr_mut(stream),
-            CudaStorageSlice::F16(slice) => slice.device_ptr_mut(stream),
-            CudaStorageSlice::F32(slice) => slice.device_ptr_mut(stream),
-            CudaStorageSlice::F64(slice) => slice.device_ptr_mut(stream),
-            _ => return Err("an output has a dtype that no kernel writes"),
-        };
-        Ok(Self::Pointer { at: start + offset as CUdeviceptr, _in_use: Some(sync) })
-    }
+/// Where a view begins on the device, and what tells other streams of its use, which goes on until that is dropped.
+pub(crate) fn pointer<'a>(view: View<'a>, stream: &'a CudaStream) -> Pointer<'a> {
+    let Memory::Device(storage) = view.memory else { return Err("an argument is in the host's memory") };
+    let (start, sync) = match &storage.slice {
+        CudaStorageSlice::U8(slice) => slice.device_ptr(stream),
+        CudaStorageSlice::U32(slice) => slice.device_ptr(stream),
+        CudaStorageSlice::I64(slice) => slice.device_ptr(stream),
+        CudaStorageSlice::BF16(slice) => slice.device_ptr(stream),
+        CudaStorageSlice::F16(slice) => slice.device_ptr(stream),
+        CudaStorageSlice::F32(slice) => slice.device_ptr(stream),
+        CudaStorageSlice::F64(slice) => slice.device_ptr(stream),
+        _ => return Err("an argument has a dtype that no kernel reads"),
+    };
+    let offset = view.start * storage.dtype().size_in_bytes();
+    Ok((start + offset as CUdeviceptr, sync))
+}
+
+/// Like [`pointer`], to write.
+pub(crate) fn pointer_mut<'a>(view: ViewMut<'a>, stream: &'a CudaStream) -> Pointer<'a> {
+    let MemoryMut::Device(storage) = view.memory else { return Err("an output is in the host's memory") };
+    let offset = view.start * storage.dtype().size_in_bytes();
+    let (start, sync) = match &mut storage.slice {
+        CudaStorageSlice::U8(slice) => slice.device_ptr_mut(stream),
+        CudaStorageSlice::U32(slice) => slice.device_ptr_mut(stream),
+        CudaStorageSlice::I64(slice) => slice.device_ptr_mut(stream),
+        CudaStorageSlice::BF16(slice) => slice.device_ptr_mut(stream),
+        CudaStorageSlice::F16(slice) => slice.device_ptr_mut(stream),
+        CudaStorageSlice::F32(slice) => slice.device_ptr_mut(stream),
+        CudaStorageSlice::F64(slice) => slice.device_ptr_mut(stream),
+        _ => return Err("an output has a dtype that no kernel writes"),
+    };
+    Ok((start + offset as CUdeviceptr, sync))
 }
 
 /// The kernel's PTX for the architecture.

@@ -126,6 +126,21 @@ impl Gpu {
         Self { device, scalar }
     }
 
+    /// The device, but under emulation.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn cuda_device(&self) -> Option<&candle_core::CudaDevice> {
+        match &self.device {
+            Device::Cuda(device) => Some(device),
+            _ => None,
+        }
+    }
+
+    /// The operator's own type.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn scalar(&self) -> DType {
+        self.scalar
+    }
+
     /// `len` elements of the operator's own type, for a kernel to fill.
     pub(crate) fn alloc(&self, len: usize) -> Result<Buffer> {
         self.alloc_of(self.scalar, len)

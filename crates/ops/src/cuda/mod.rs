@@ -14,6 +14,8 @@ mod driver;
 mod launch;
 
 pub(crate) use buffer::{Buffer, Memory, MemoryMut, View, ViewMut};
+#[cfg(feature = "cuda")]
+pub(crate) use driver::{pointer, pointer_mut};
 pub(crate) use launch::{Arg, Gpu, Kernel, Work};
 #[cfg(any(feature = "cuda", feature = "emulate"))]
 pub(crate) use launch::{Argument, Launch};

@@ -118,3 +118,8 @@ KERNEL void conv_bias_grad(const scalar_t *dy, scalar_t *db, index_t samples, in
     if (threadIdx.x == 0) store(db, channel, sum);
   }
 }
+
+// Adds to y, of `n` elements in planes, the bias of each plane's channel.
+KERNEL void conv_add_bias(const scalar_t *b, scalar_t *y, index_t channels, index_t plane, index_t n) {
+  EACH(i, n) { store(y, i, load(y, i) + load(b, i / plane % channels)); }
+}

@@ -235,7 +235,7 @@ fn volume<const D: usize>(axes: [usize; D], fill: usize) -> [usize; 3] {
 
 /// The checked geometry of one convolution. Axes are (depth, height, width): ranks 1 and 2 have leading axes of extent 1,
 /// so one set of kernels serves all three.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct ConvDims {
     rank: usize,
     pub(super) n: usize,
