@@ -53,6 +53,8 @@ struct Tensors {
     buffers: BTreeMap<String, Var>,
     /// A file loaded before the network was built, whose values stand in for fresh ones.
     loaded: Option<Loaded>,
+    /// The prefixes of the parameters that stay as they are.
+    frozen: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -72,6 +74,33 @@ impl VarStore {
     /// What layers take to make their parameters in this store.
     pub fn builder(&self) -> VarBuilder<'static> {
         VarBuilder::from_backend(Box::new(self.clone()), self.dtype, self.device.clone())
+    }
+
+    /// Freezes the parameters under these prefixes, such as the layers of a loaded backbone, in the network that is built
+    /// afterwards: `conv1` means `conv1.weight` and `conv1.bias`. They become [buffers](Self::buffers), which are saved and loaded
+    /// but not trained, and layers are handed tensors that no gradient is computed for; nor is one for whatever only leads
+    /// to them, so that a step over a frozen backbone takes its forward pass and no more. Running statistics move on.
+    ///
+    /// ```
+    /// use candle_core::{DType, Device, Module, Tensor};
+    /// use taper_layers::{Layer, Linear, ReLU, Sequential, VarStore};
+    ///
+    /// let store = VarStore::new(42, DType::F32, &Device::Cpu);
+    /// store.freeze(["features"]);
+    /// let vb = store.builder();
+    /// let features = Linear::new(3, 4, vb.pp("features"))?;
+    /// let net = Sequential::new().add(features).add(ReLU).add(Linear::new(4, 2, vb.pp("head"))?);
+    /// assert_eq!(store.vars().keys().collect::<Vec<_>>(), ["head.bias", "head.weight"]);
+    /// assert_eq!(store.buffers().keys().collect::<Vec<_>>(), ["features.bias", "features.weight"]);
+    ///
+    /// let x = Tensor::ones((5, 3), DType::F32, &Device::Cpu)?;
+    /// let grads = net.eval().forward(&x)?.sum_all()?.backward()?;
+    /// assert!(grads.get(&store.vars()["head.weight"]).is_some());
+    /// assert!(grads.get(&store.buffers()["features.weight"]).is_none());
+    /// # Ok::<(), candle_core::Error>(())
+    /// ```
+    pub fn freeze<'a>(&self, prefixes: impl IntoIterator<Item = &'a str>) {
+        self.lock().frozen.extend(prefixes.into_iter().map(str::to_owned));
     }
 
     /// The trainable parameters, sorted by name: what an optimiser takes.
@@ -165,7 +194,8 @@ impl SimpleBackend for VarStore {
     fn get(&self, shape: Shape, name: &str, init: Init, dtype: DType, device: &Device) -> candle_core::Result<Tensor> {
         let mut tensors = self.lock();
         if let Some(var) = tensors.get(name) {
-            return Ok(existing(var, name, &shape, dtype)?);
+            check_existing(var, name, &shape, dtype)?;
+            return Ok(tensors.handed_out(name, var));
         }
         let value = match tensors.take_loaded(name, Some(&shape))? {
             Some(value) => value.to_device(device)?.to_dtype(dtype)?,
@@ -177,7 +207,7 @@ impl SimpleBackend for VarStore {
     fn get_unchecked(&self, name: &str, dtype: DType, device: &Device) -> candle_core::Result<Tensor> {
         let mut tensors = self.lock();
         if let Some(var) = tensors.get(name) {
-            return Ok(var.as_tensor().clone());
+            return Ok(tensors.handed_out(name, var));
         }
         match tensors.take_loaded(name, None)? {
             // The builder passes its own dtype here, wanted or not: a count stays an integer.
@@ -217,14 +247,28 @@ impl Tensors {
     /// A buffer is a variable too, so that its layer can update it in place; `Var::from_tensor` gives it back.
     fn insert(&mut self, name: &str, value: &Tensor) -> candle_core::Result<Tensor> {
         let var = Var::from_tensor(value)?;
-        let tensor = var.as_tensor().clone();
-        let home = if is_buffer(name, value.dtype()) { &mut self.buffers } else { &mut self.vars };
+        let tensor = self.handed_out(name, &var);
+        let untrained = is_buffer(name, value.dtype()) || self.is_frozen(name);
+        let home = if untrained { &mut self.buffers } else { &mut self.vars };
         home.insert(name.to_owned(), var);
         Ok(tensor)
     }
+
+    /// What a layer gets of `var`: of a frozen parameter its values, which loading a file changes too, but no variable.
+    fn handed_out(&self, name: &str, var: &Var) -> Tensor {
+        let frozen = self.is_frozen(name) && !is_buffer(name, var.dtype());
+        if frozen { var.as_detached_tensor() } else { var.as_tensor().clone() }
+    }
+
+    fn is_frozen(&self, name: &str) -> bool {
+        let under = |prefix: &String| {
+            name.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        self.frozen.iter().any(under)
+    }
 }
 
-fn existing(var: &Var, name: &str, asked: &Shape, dtype: DType) -> Result<Tensor> {
+fn check_existing(var: &Var, name: &str, asked: &Shape, dtype: DType) -> Result<()> {
     if var.shape() != asked {
         let (existing, asked) = (var.shape().clone(), asked.clone());
         return Err(Error::ShapeConflict { name: name.to_owned(), existing, asked });
@@ -232,7 +276,7 @@ fn existing(var: &Var, name: &str, asked: &Shape, dtype: DType) -> Result<Tensor
     if var.dtype() != dtype {
         return Err(Error::DTypeConflict { name: name.to_owned(), existing: var.dtype(), asked: dtype });
     }
-    Ok(var.as_tensor().clone())
+    Ok(())
 }
 
 /// candle's builder has no word for a buffer, so the field's names tell: batch normalisation's here and in candle-nn.
