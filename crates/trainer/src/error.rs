@@ -107,6 +107,18 @@ pub enum Error {
         /// The declared shape.
         shape: Vec<usize>,
     },
+    /// A stream ended before the batches of an epoch were full.
+    #[error(
+        "the stream ended after {samples} samples of epoch {epoch}, and its batches take {wanted}: ask for fewer batches an epoch"
+    )]
+    StreamEnded {
+        /// The epoch, counted from 0.
+        epoch: u32,
+        /// The samples that came.
+        samples: usize,
+        /// The samples of all batches of an epoch.
+        wanted: usize,
+    },
     /// Loading a sample panicked.
     #[error("loading sample {index} panicked: {message}")]
     LoadPanic {

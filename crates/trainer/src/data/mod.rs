@@ -15,6 +15,7 @@ mod image_files;
 mod image_grid;
 #[cfg(feature = "hub")]
 mod image_table;
+mod iterable;
 mod loader;
 mod memory;
 pub mod mnist;
@@ -31,6 +32,7 @@ pub use idx::IdxFault;
 pub use image_files::ImageFiles;
 #[cfg(feature = "images")]
 pub use image_grid::save_image_grid;
+pub use iterable::{IterableDataset, ShuffleBuffer};
 pub use loader::{Batch, Batches, Loader};
 pub use memory::InMemoryDataset;
 #[cfg(feature = "images")]

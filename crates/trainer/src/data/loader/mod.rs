@@ -1,18 +1,21 @@
 //! From a data set to batches: order, transforms, worker threads. The batches never depend on the workers.
 
+mod batches;
 mod plan;
+mod source;
 
 use std::fmt;
-use std::iter::FusedIterator;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread::{self, JoinHandle};
 
 use candle_core::{Device, Tensor};
 
-use super::{BatchTransform, Dataset, Transform, order::Order};
+use super::{BatchTransform, Dataset, IterableDataset, Transform, order::Order};
 use crate::{Error, Result};
-use plan::{Plan, RawBatch};
+use batches::Worker;
+use plan::Plan;
+use source::{Read, Source};
+
+pub use batches::Batches;
 
 /// Some samples, ready for a forward pass.
 #[derive(Debug, Clone)]
@@ -46,7 +49,7 @@ pub struct Batch {
 /// ```
 #[derive(Clone)]
 pub struct Loader {
-    dataset: Arc<dyn Dataset>,
+    source: Source,
     transforms: Vec<Arc<dyn Transform>>,
     batch_transforms: Vec<Arc<dyn BatchTransform>>,
     batch_size: usize,
@@ -68,12 +71,33 @@ impl Loader {
     /// # Errors
     /// When the batch size is 0.
     pub fn new(dataset: impl Dataset + 'static, batch_size: usize) -> Result<Self> {
+        Self::over(Source::Indexed(Arc::new(dataset)), batch_size)
+    }
+
+    /// Batches of `batch_size` samples in a stream's own order, `batches_per_epoch` an epoch. They are the same for any number of
+    /// workers: the samples are read by one worker at a time, and transformed by all. [`ShuffleBuffer`](super::ShuffleBuffer)
+    /// shuffles a stream; orders that ask for a certain sample are refused as an epoch begins.
+    ///
+    /// A stream that ends early makes for a smaller last batch; one that ends before is an error, since the epochs of a run are
+    /// equally long. One of more samples is left there.
+    ///
+    /// # Errors
+    /// When the batch size is 0.
+    pub fn from_iterable(
+        dataset: impl IterableDataset + 'static,
+        batch_size: usize,
+        batches_per_epoch: usize,
+    ) -> Result<Self> {
+        Self::over(Source::Stream { dataset: Arc::new(dataset), batches: batches_per_epoch }, batch_size)
+    }
+
+    fn over(source: Source, batch_size: usize) -> Result<Self> {
         if batch_size == 0 {
             let value = batch_size.to_string();
             return Err(Error::Value { op: "Loader", argument: "batch_size", expected: "at least 1", value });
         }
         Ok(Self {
-            dataset: Arc::new(dataset),
+            source,
             transforms: Vec::new(),
             batch_transforms: Vec::new(),
             batch_size,
@@ -124,7 +148,7 @@ impl Loader {
     /// # }
     /// ```
     pub fn weighted(mut self, weights: &[f64], samples: usize) -> Result<Self> {
-        self.order = Order::weighted(weights, samples, self.len())?;
+        self.order = Order::weighted(weights, samples, self.source.indexed("weighted")?.len())?;
         Ok(self)
     }
 
@@ -140,7 +164,7 @@ impl Loader {
     /// # Errors
     /// When a target cannot be read.
     pub fn stratified(mut self) -> Result<Self> {
-        self.order = Order::stratified(&*self.dataset)?;
+        self.order = Order::stratified(self.source.indexed("stratified")?)?;
         Ok(self)
     }
 
@@ -202,14 +226,17 @@ impl Loader {
         self
     }
 
-    /// The number of samples of the data set.
+    /// The number of samples of the data set; of a stream, those of an epoch.
     pub fn len(&self) -> usize {
-        self.dataset.len()
+        match &self.source {
+            Source::Indexed(dataset) => dataset.len(),
+            Source::Stream { batches, .. } => batches.saturating_mul(self.batch_size),
+        }
     }
 
-    /// Whether the data set has no sample.
+    /// Whether there is no sample.
     pub fn is_empty(&self) -> bool {
-        self.dataset.is_empty()
+        self.len() == 0
     }
 
     /// The number of samples in a full batch.
@@ -229,15 +256,15 @@ impl Loader {
     /// # Errors
     /// When a transform does not apply to its input's shape.
     pub fn input_shape(&self) -> Result<Vec<usize>> {
-        let shape = self.dataset.input_shape().to_vec();
+        let shape = self.source.input_shape().to_vec();
         self.transforms.iter().try_fold(shape, |shape, transform| transform.output_shape(&shape))
     }
 
     /// What decides the batches, by name: a resumed run must have the same. What the samples hold is not among it.
     pub(crate) fn configuration(&self) -> [(&'static str, String); 8] {
         [
-            ("samples", self.len().to_string()),
-            ("sample shape", format!("{:?}", self.dataset.input_shape())),
+            ("samples", self.samples_in_words()),
+            ("sample shape", format!("{:?}", self.source.input_shape())),
             ("batch_size", self.batch_size.to_string()),
             ("seed", self.seed.to_string()),
             ("order", self.order_in_words()),
@@ -245,6 +272,13 @@ impl Loader {
             ("transforms", format!("{:?}", self.transforms)),
             ("batch_transforms", format!("{:?}", self.batch_transforms)),
         ]
+    }
+
+    fn samples_in_words(&self) -> String {
+        match &self.source {
+            Source::Indexed(dataset) => dataset.len().to_string(),
+            Source::Stream { dataset, .. } => format!("{} of {}", self.len(), dataset.configuration()),
+        }
     }
 
     fn order_in_words(&self) -> String {
@@ -259,10 +293,9 @@ impl Loader {
     /// iterator ends.
     pub fn epoch(&self, epoch: u32, first_batch: usize) -> Batches {
         let epoch = if self.first_epoch_alone { 0 } else { epoch };
-        let order = self.order.indices(self.seed, epoch, self.len());
-        let plan = Arc::new(Plan { loader: self.clone(), order, epoch });
         let end = self.batches_per_epoch();
         let next = first_batch.min(end);
+        let plan = Arc::new(Plan { loader: self.clone(), read: Read::new(self, epoch, next), epoch });
         let workers = self.workers.min(end - next);
         let spawn = |worker| Worker::spawn(Arc::clone(&plan), next + worker, workers);
         let (workers, failure) = match (0..workers).map(spawn).collect() {
@@ -283,88 +316,5 @@ impl fmt::Debug for Loader {
             .field("drop_last", &self.drop_last)
             .field("workers", &self.workers)
             .finish_non_exhaustive()
-    }
-}
-
-/// The batches of one epoch, from [`Loader::epoch`].
-pub struct Batches {
-    plan: Arc<Plan>,
-    workers: Vec<Worker>,
-    /// The worker whose batch is due: they take turns, so batches arrive in order without a buffer to sort them.
-    turn: usize,
-    next: usize,
-    end: usize,
-    failure: Option<Error>,
-}
-
-impl Iterator for Batches {
-    type Item = Result<Batch>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.next == self.end {
-            return None;
-        }
-        let batch = self.take().and_then(|batch| batch.into_tensors(&self.plan.loader.device));
-        self.next = if batch.is_ok() { self.next + 1 } else { self.end };
-        Some(batch)
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        // An error ends the epoch early.
-        (usize::from(self.next < self.end), Some(self.end - self.next))
-    }
-}
-
-impl FusedIterator for Batches {}
-
-impl fmt::Debug for Batches {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Batches").field("next", &self.next).field("end", &self.end).finish_non_exhaustive()
-    }
-}
-
-impl Batches {
-    fn take(&mut self) -> Result<RawBatch> {
-        if let Some(error) = self.failure.take() {
-            return Err(error);
-        }
-        let Some(worker) = self.workers.get(self.turn) else {
-            return self.plan.load(self.next);
-        };
-        self.turn = (self.turn + 1) % self.workers.len();
-        worker.batches.recv().unwrap_or(Err(Error::WorkerLost { batch: self.next }))
-    }
-}
-
-impl Drop for Batches {
-    fn drop(&mut self) {
-        // The receivers go first: a worker that waits for room in its channel then ends.
-        let threads: Vec<_> = self.workers.drain(..).map(|worker| worker.thread).collect();
-        for thread in threads {
-            // A panic in a worker has already been handed on as an error.
-            let _ = thread.join();
-        }
-    }
-}
-
-struct Worker {
-    batches: Receiver<Result<RawBatch>>,
-    thread: JoinHandle<()>,
-}
-
-impl Worker {
-    /// Loads every `stride`-th batch from `first` on.
-    fn spawn(plan: Arc<Plan>, first: usize, stride: usize) -> std::io::Result<Self> {
-        let (sender, batches) = sync_channel(plan.loader.prefetch);
-        let thread = thread::Builder::new().name("taper-loader".to_owned()).spawn(move || {
-            for batch in (first..plan.loader.batches_per_epoch()).step_by(stride) {
-                let batch = plan.load(batch);
-                let failed = batch.is_err();
-                if sender.send(batch).is_err() || failed {
-                    return;
-                }
-            }
-        })?;
-        Ok(Self { batches, thread })
     }
 }

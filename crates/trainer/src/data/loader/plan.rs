@@ -3,31 +3,32 @@
 use candle_core::{Device, Tensor};
 
 use super::super::{Draws, Sample, Samples, Targets, panics};
+use super::source::{Drawn, Read};
 use super::{Batch, Loader};
 use crate::{Error, Result};
 
 /// All that decides what the batches of one epoch hold.
 pub(super) struct Plan {
     pub(super) loader: Loader,
-    pub(super) order: Vec<usize>,
+    pub(super) read: Read,
     pub(super) epoch: u32,
 }
 
 impl Plan {
+    /// Batch `batch`. Of a stream each batch is loaded once, and those before it must be under way.
     pub(super) fn load(&self, batch: usize) -> Result<RawBatch> {
-        let start = batch * self.loader.batch_size;
-        let end = start.saturating_add(self.loader.batch_size).min(self.order.len());
-        let indices = self.order[start..end].to_vec();
+        let drawn = self.read.batch(batch, self.loader.batch_size)?;
         let shape = self.loader.input_shape()?;
-        let mut inputs = Vec::with_capacity(indices.len() * shape.iter().product::<usize>());
-        let mut targets = Vec::with_capacity(indices.len());
-        for (position, &index) in (start..).zip(&indices) {
-            let drawn_for = if self.loader.order.repeats() { position } else { index };
+        let mut inputs = Vec::with_capacity(drawn.len() * shape.iter().product::<usize>());
+        let (mut targets, mut indices) = (Vec::with_capacity(drawn.len()), Vec::with_capacity(drawn.len()));
+        for drawn in drawn {
+            let index = drawn.index;
             // After a panic the epoch is over, so nothing is read again that it may have left half-changed.
-            let sample = panics::catch(|| self.load_sample(index, drawn_for))
+            let sample = panics::catch(|| self.transform(drawn))
                 .unwrap_or_else(|message| Err(Error::LoadPanic { index, message }))?;
             inputs.extend_from_slice(&sample.input);
             targets.push(sample.target);
+            indices.push(index);
         }
         let mut samples = Samples { inputs, shape, targets: Targets::Classes(targets) };
         for (place, transform) in (0..).zip(&self.loader.batch_transforms) {
@@ -40,13 +41,12 @@ impl Plan {
         Ok(RawBatch { samples, indices })
     }
 
-    /// Sample `index`, changed by the draws for `drawn_for`.
-    fn load_sample(&self, index: usize, drawn_for: usize) -> Result<Sample> {
-        let mut shape = self.loader.dataset.input_shape().to_vec();
-        let Sample { mut input, target } = self.loader.dataset.get(index)?;
+    fn transform(&self, Drawn { index, number, sample }: Drawn) -> Result<Sample> {
+        let mut shape = self.loader.source.input_shape().to_vec();
+        let Sample { mut input, target } = sample;
         check_shape(index, &input, &shape)?;
         for (place, transform) in (0..).zip(&self.loader.transforms) {
-            let mut draws = Draws::for_sample(self.loader.seed, self.epoch, drawn_for, place);
+            let mut draws = Draws::for_sample(self.loader.seed, self.epoch, number, place);
             let output_shape = transform.output_shape(&shape)?;
             input = transform.apply(input, &shape, &mut draws)?;
             shape = output_shape;
