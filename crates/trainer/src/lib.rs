@@ -29,4 +29,4 @@ pub use metrics::{
 pub use monitor::Monitor;
 pub use observer::{CsvLog, FitStart, HtmlReport, JsonLines, Observer, Progress, Resume, StepEnd, TensorBoard};
 pub use schedule::{Rates, Schedule};
-pub use trainer::{AnomalyPlace, Ema, LrCurve, LrFinder, LrPoint, Trainer};
+pub use trainer::{AnomalyPlace, Ema, LossScale, LrCurve, LrFinder, LrPoint, Trainer};

@@ -1,7 +1,7 @@
 //! A checkpoint as bytes: one safetensors file with one metadata entry, and a checksum over everything.
 //!
-//! Tensors are `parameter.<name>`, `buffer.<name>`, `ema.<name>`, `optimizer.<name>.<state>` and `checksum`, the CRC-32 of
-//! all other bytes of the file, header included. The metadata entry `taper` is JSON with the configuration and the position. One
+//! Tensors are `parameter.<name>`, `buffer.<name>`, `ema.<name>`, `optimizer.<name>.<state>`, `master.<name>` and `checksum`, the
+//! CRC-32 of all other bytes of the file, header included. The metadata entry `taper` is JSON with the configuration and the position. One
 //! entry alone, since safetensors writes several in random order, and the same run must give the same bytes.
 
 use super::Checkpoint;
@@ -19,6 +19,7 @@ const PARAMETER: &str = "parameter.";
 const BUFFER: &str = "buffer.";
 const AVERAGE: &str = "ema.";
 const OPTIMIZER: &str = "optimizer.";
+const MASTER: &str = "master.";
 /// The version of this layout, to be raised whenever an older reader would misread a file.
 const FORMAT: u32 = 2;
 
@@ -36,9 +37,10 @@ struct Format {
 }
 
 pub(super) fn encode(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
-    let Checkpoint { configuration, position, parameters, buffers, averages, optimizer } = checkpoint;
+    let Checkpoint { configuration, position, parameters, buffers, averages, optimizer, masters } = checkpoint;
     let mut tensors = vec![(CHECKSUM.to_owned(), Tensor::zeros((), DType::U32, &Device::Cpu)?)];
-    let groups = [(PARAMETER, parameters), (BUFFER, buffers), (AVERAGE, averages), (OPTIMIZER, optimizer)];
+    let groups =
+        [(PARAMETER, parameters), (BUFFER, buffers), (AVERAGE, averages), (OPTIMIZER, optimizer), (MASTER, masters)];
     for (prefix, group) in groups {
         for (name, tensor) in group {
             tensors.push((format!("{prefix}{name}"), tensor.to_device(&Device::Cpu)?));
@@ -71,13 +73,14 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Checkpoint, String> {
     }
     let Header { configuration, position, .. } =
         serde_json::from_str::<Header<BTreeMap<String, String>, Position>>(header).map_err(|e| words(&e))?;
-    let [mut parameters, mut buffers, mut averages, mut optimizer] = [const { BTreeMap::new() }; 4];
+    let [mut parameters, mut buffers, mut averages, mut optimizer, mut masters] = [const { BTreeMap::new() }; 5];
     for (name, view) in SafeTensors::deserialize(bytes).map_err(|e| words(&e))?.tensors() {
         let groups = [
             (PARAMETER, &mut parameters),
             (BUFFER, &mut buffers),
             (AVERAGE, &mut averages),
             (OPTIMIZER, &mut optimizer),
+            (MASTER, &mut masters),
         ];
         let owner = groups.into_iter().find_map(|(prefix, group)| Some((group, name.strip_prefix(prefix)?)));
         let Some((group, name)) = owner else { continue };
@@ -85,7 +88,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Checkpoint, String> {
         let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu).map_err(|e| words(&e))?;
         group.insert(name.to_owned(), tensor);
     }
-    Ok(Checkpoint { configuration, position, parameters, buffers, averages, optimizer })
+    Ok(Checkpoint { configuration, position, parameters, buffers, averages, optimizer, masters })
 }
 
 /// Where the checksum lies in the file.
@@ -134,6 +137,7 @@ mod tests {
             buffers: BTreeMap::from([("a.running_mean".to_owned(), tensor(&[-2.5]))]),
             averages: BTreeMap::from([("a.weight".to_owned(), tensor(&[0.5, 2.0]))]),
             optimizer: BTreeMap::from([("a.weight.step".to_owned(), Tensor::new(3i64, &Device::Cpu).unwrap())]),
+            masters: BTreeMap::from([("b".to_owned(), tensor(&[0.25]))]),
         }
     }
 
@@ -145,9 +149,10 @@ mod tests {
         let read = decode(&bytes).unwrap();
         assert_eq!((&read.configuration, &read.position), (&written.configuration, &written.position));
         let groups = |it: &Checkpoint| {
-            [&it.parameters, &it.buffers, &it.averages, &it.optimizer].map(|it| it.keys().cloned().collect())
+            [&it.parameters, &it.buffers, &it.averages, &it.optimizer, &it.masters]
+                .map(|it| it.keys().cloned().collect())
         };
-        assert_eq!(groups(&read), groups(&written) as [Vec<_>; 4]);
+        assert_eq!(groups(&read), groups(&written) as [Vec<_>; 5]);
         assert_eq!(encode(&read).unwrap(), bytes);
     }
 

@@ -64,6 +64,8 @@ pub(crate) struct Checkpoint {
     /// The averages of the parameters, where they are kept.
     pub(crate) averages: BTreeMap<String, Tensor>,
     pub(crate) optimizer: BTreeMap<String, Tensor>,
+    /// The float32 weights of parameters of half precision.
+    pub(crate) masters: BTreeMap<String, Tensor>,
 }
 
 impl Checkpoints {

@@ -116,7 +116,8 @@ impl<'a> Trainer<'a> {
     /// Refuses gradients that are not finite. A layer further from the loss has its gradient from those that are nearer, so of
     /// several layers the last one is named.
     pub(super) fn check_gradients_of(&self, pass: &Pass<'_>, grads: &BTreeMap<String, Tensor>) -> Result<()> {
-        if !self.debug.detect_anomaly {
+        // A loss scale that moves finds its bound by gradients that overflow.
+        if !self.debug.detect_anomaly || self.moves_loss_scale() {
             return Ok(());
         }
         let mut found = Vec::new();

@@ -67,13 +67,15 @@ impl Trainer<'_> {
         };
         let (path, checkpoint) = checkpoints.load(best.step)?;
         self.trainable = self.unfrozen();
+        self.prepare_masters()?;
         if self.ema.is_none() && !checkpoint.averages.is_empty() {
             let reason = "it holds averages, which validation looked at: ask for them by `ema`".to_owned();
             return Err(Error::Checkpoint { path, reason });
         }
         let averages = self.fitting_averages(&path, &checkpoint)?;
-        let Checkpoint { parameters, buffers, .. } = checkpoint;
+        let Checkpoint { parameters, buffers, masters, .. } = checkpoint;
         self.set_weights(&parameters, &buffers, averages)?;
+        self.set_masters(&masters)?;
         Ok(best.clone())
     }
 }

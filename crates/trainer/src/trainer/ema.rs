@@ -77,7 +77,10 @@ impl Trainer<'_> {
     pub fn apply_ema(&mut self) -> Result<()> {
         match &self.ema {
             Some(ema) if !ema.values.is_empty() => {
-                set_all(&self.vars, ema.values.iter().map(|(name, average)| (name, average.as_tensor())))
+                let averages: BTreeMap<_, _> =
+                    ema.values.iter().map(|(name, average)| (name.clone(), average.as_detached_tensor())).collect();
+                self.set_masters(&averages)?;
+                set_all(&self.vars, &averages)
             }
             _ => {
                 let (argument, expected) = ("ema", "asked for, and a step taken");
@@ -106,7 +109,7 @@ pub(super) fn set_all<'a>(
 ) -> Result<()> {
     for (name, value) in values {
         if let Some(var) = vars.get(name) {
-            var.set(&value.to_device(var.device())?)?;
+            var.set(&value.to_device(var.device())?.to_dtype(var.dtype())?)?;
         }
     }
     Ok(())

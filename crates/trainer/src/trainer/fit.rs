@@ -1,5 +1,6 @@
 //! Epoch after epoch.
 
+use super::mixed_precision::ScaleState;
 use super::resume::Found;
 use super::step::u32_of;
 use super::{Trainer, not_empty};
@@ -23,6 +24,9 @@ pub(crate) struct Position {
     /// The sums over those batches.
     pub(crate) totals: Totals,
     pub(crate) history: History,
+    /// Where the loss scale has come to, where it moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) loss_scale: Option<ScaleState>,
 }
 
 /// What a fit goes over.
@@ -104,7 +108,8 @@ impl Trainer<'_> {
         let record = EpochRecord { epoch: epoch + 1, step, lr, train: train_metrics, val, metrics };
         let mut history = std::mem::take(&mut self.position.history);
         history.epochs.push(record.clone());
-        self.position = Position { step, epoch: epoch + 1, history, ..Position::default() };
+        let loss_scale = self.position.loss_scale;
+        self.position = Position { step, epoch: epoch + 1, history, loss_scale, ..Position::default() };
 
         let history = self.position.history.clone();
         self.notify(|observer| observer.on_epoch_end(&record, &history))?;
@@ -153,6 +158,7 @@ impl Trainer<'_> {
             let (argument, expected) = ("patterns", "such that a variable remains to be trained");
             return Err(Error::Value { op: "freeze", argument, expected, value: format!("{:?}", self.frozen) });
         }
+        self.prepare_masters()?;
         // What was frozen since the last fit has no average any more: it stays as it is, and its average would not follow.
         if let Some(ema) = &mut self.ema {
             ema.values.retain(|name, _| self.trainable.contains_key(name));

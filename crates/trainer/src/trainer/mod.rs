@@ -10,6 +10,7 @@ mod ema;
 mod evaluate;
 mod find_lr;
 mod fit;
+mod mixed_precision;
 mod resume;
 mod snapshot;
 mod step;
@@ -18,9 +19,11 @@ pub use anomaly::AnomalyPlace;
 pub use ema::Ema;
 pub use find_lr::{LrCurve, LrFinder, LrPoint};
 pub(crate) use fit::Position;
+pub use mixed_precision::LossScale;
 
 use debug::DebugAids;
 use ema::Averages;
+use mixed_precision::MixedPrecision;
 
 use crate::data::Loader;
 use crate::optim::{AdamW, Optimizer};
@@ -76,6 +79,9 @@ pub struct Trainer<'a> {
     frozen: Vec<Pattern>,
     /// The variables that are not frozen, from the start of a fit on.
     trainable: BTreeMap<String, Var>,
+    /// The variables as the optimiser sees them: those of half precision by their masters.
+    optimized: BTreeMap<String, Var>,
+    mixed_precision: Option<MixedPrecision>,
     clip_value: Option<f64>,
     clip_norm: Option<f64>,
     micro_batch: Option<usize>,
@@ -111,6 +117,8 @@ impl<'a> Trainer<'a> {
             schedule: None,
             frozen: Vec::new(),
             trainable: BTreeMap::new(),
+            optimized: BTreeMap::new(),
+            mixed_precision: None,
             clip_value: None,
             clip_norm: None,
             micro_batch: None,
@@ -157,8 +165,8 @@ impl<'a> Trainer<'a> {
     /// tied variable is frozen by any of its names. Each pattern must fit a variable, and one variable must remain.
     ///
     /// Their gradients are dropped before clipping, as if they were not there. candle computes them all the same, for every
-    /// `Var` that the forward reads: where that time matters, build the frozen layers over plain tensors. Running
-    /// statistics are buffers and move on.
+    /// `Var` that the forward reads. Where that time matters, freeze the layers as they are built, by `taper::layers`'
+    /// `VarStore::freeze`: they then hold plain tensors. Running statistics are buffers and move on.
     pub fn freeze<'b>(mut self, patterns: impl IntoIterator<Item = &'b str>) -> Self {
         self.frozen.extend(patterns.into_iter().map(Pattern::new));
         self
@@ -302,6 +310,7 @@ impl std::fmt::Debug for Trainer<'_> {
             .field("clip_value", &self.clip_value)
             .field("clip_norm", &self.clip_norm)
             .field("micro_batch", &self.micro_batch)
+            .field("mixed_precision", &self.mixed_precision.as_ref().map(|mixed| mixed.config))
             .field("ema", &self.ema.as_ref().map(|ema| ema.config))
             .field("seed", &self.seed)
             .field("epochs", &self.epochs)

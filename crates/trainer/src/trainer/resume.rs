@@ -52,21 +52,27 @@ impl Trainer<'_> {
         self.check_metrics(path, &checkpoint, data)?;
         // All that can be refused is refused before anything is changed.
         let averages = self.fitting_averages(path, &checkpoint)?;
-        let Checkpoint { position, parameters, buffers, optimizer, .. } = checkpoint;
-        self.optimizer.load_state(&self.vars, &optimizer).map_err(|error| match error {
+        let Checkpoint { position, parameters, buffers, optimizer, masters, .. } = checkpoint;
+        self.optimizer.load_state(&self.optimized, &optimizer).map_err(|error| match error {
             Error::OptimizerState { .. } => Error::Checkpoint { path: path.to_owned(), reason: error.to_string() },
             other => other,
         })?;
         self.set_weights(&parameters, &buffers, averages)?;
+        self.set_masters(&masters)?;
         self.position = position;
         Ok(())
     }
 
     /// The checkpoint's averages as variables, if all of its variables are those of this trainer.
     pub(super) fn fitting_averages(&self, path: &Path, checkpoint: &Checkpoint) -> Result<BTreeMap<String, Var>> {
-        let Checkpoint { parameters, buffers, averages, .. } = checkpoint;
-        let averaged = if self.ema.is_some() { &self.trainable } else { &BTreeMap::new() };
-        for (vars, tensors) in [(&self.vars, parameters), (&self.buffers, buffers), (averaged, averages)] {
+        let Checkpoint { parameters, buffers, averages, masters, .. } = checkpoint;
+        // As long as every step has overflowed there is nothing to average.
+        let none_yet = self.moves_loss_scale() && averages.is_empty();
+        let averaged = &if self.ema.is_some() && !none_yet { self.optimized_trainable() } else { BTreeMap::new() };
+        let none = BTreeMap::new();
+        let mastered = self.mixed_precision.as_ref().map_or(&none, |mixed| &mixed.masters);
+        let groups = [(&self.vars, parameters), (&self.buffers, buffers), (averaged, averages), (mastered, masters)];
+        for (vars, tensors) in groups {
             for (name, var) in vars {
                 let fits = |it: &Tensor| it.dims() == var.dims() && it.dtype() == var.dtype();
                 if !tensors.get(name).is_some_and(fits) {
@@ -107,6 +113,7 @@ impl Trainer<'_> {
             buffers: tensors(&self.buffers),
             averages: self.ema.as_ref().map(|ema| tensors(&ema.values)).unwrap_or_default(),
             optimizer: self.optimizer.state()?,
+            masters: self.masters()?,
         };
         let Some(checkpoints) = &mut self.checkpoints else {
             return Ok(None);
@@ -132,6 +139,9 @@ impl Trainer<'_> {
         ];
         let mut configuration: BTreeMap<String, String> =
             entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        if let Some(mixed) = &self.mixed_precision {
+            configuration.insert("mixed_precision".to_owned(), format!("{:?}", mixed.config));
+        }
         let mut extend = |set: &str, loader: &Loader| {
             configuration.extend(loader.configuration().map(|(name, value)| (format!("{set} {name}"), value)));
         };

@@ -6,7 +6,7 @@ use crate::data::{Batch, Loader};
 use crate::metrics::Totals;
 use crate::optim::{clip_scale, gradients};
 use crate::{Error, Rates, Result, StepEnd};
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use taper_ops::optim::global_norm;
@@ -18,10 +18,11 @@ impl Trainer<'_> {
         // A step that fails counts for nothing, since another fit takes it again.
         let mut totals = self.position.totals;
         let (loss, grads) = self.gradients_of(batch, &mut totals)?;
-        let rates = self.step_vars(grads)?;
+        let (rates, taken) = self.step_vars(grads)?;
         self.check_stepped()?;
+        let averaged = if taken && self.ema.is_some() { self.optimized_trainable() } else { BTreeMap::new() };
         if let Some(ema) = &mut self.ema {
-            ema.update(&self.trainable, self.position.step)?;
+            ema.update(&averaged, self.position.step)?;
         }
         self.position.totals = totals;
         self.position.step += 1;
@@ -72,8 +73,13 @@ impl Trainer<'_> {
         self.check_pass(&pass, &logits, &loss)?;
         let value = self.finite("loss", scalar(&loss)?)?;
         totals.add(value, &logits, &targets)?;
-        let loss = if share < 1.0 { (loss * share)? } else { loss };
-        let grads = gradients(&loss, &self.trainable)?;
+        let loss = match self.loss_scale() {
+            Some(scale) => (loss.to_dtype(DType::F32)? * (share * scale))?,
+            None if share < 1.0 => (loss * share)?,
+            None => loss,
+        };
+        let mut grads = gradients(&loss, &self.trainable)?;
+        self.unscale(&mut grads)?;
         self.check_gradients_of(&pass, &grads)?;
         Ok((value, grads))
     }
@@ -112,11 +118,16 @@ impl Trainer<'_> {
         train.clone().workers(0).epoch(0, 0).next().unwrap_or(Err(Error::WorkerLost { batch: 0 }))
     }
 
-    pub(super) fn step_vars(&mut self, mut grads: BTreeMap<String, Tensor>) -> Result<Rates> {
+    /// The rates of the step, and whether it was taken: one whose gradients overflow under a moving loss scale is not.
+    pub(super) fn step_vars(&mut self, mut grads: BTreeMap<String, Tensor>) -> Result<(Rates, bool)> {
         if grads.is_empty() {
             let value = format!("no gradient for any of {:?}", self.trainable.keys().collect::<Vec<_>>());
             let expected = "a function of at least one variable";
             return Err(Error::Value { op: "Trainer", argument: "loss", expected, value });
+        }
+        let rates = self.rates(self.position.step);
+        if self.moves_loss_scale() && !self.adapt_loss_scale(global_norm(grads.values())?)? {
+            return Ok((rates, false));
         }
         if let Some(max) = self.clip_value {
             grads.values_mut().try_for_each(|grad| hardtanh(grad, -max, max).map(|clipped| *grad = clipped))?;
@@ -125,12 +136,12 @@ impl Trainer<'_> {
             Some(max_norm) => clip_scale(self.finite("gradients' norm", global_norm(grads.values())?)?, max_norm),
             None => 1.0,
         };
-        let rates = self.rates(self.position.step);
-        self.optimizer.step(&self.vars, &grads, rates, scale)?;
-        Ok(rates)
+        self.optimizer.step(&self.optimized, &grads, rates, scale)?;
+        self.round_masters()?;
+        Ok((rates, true))
     }
 
-    fn finite(&self, what: &'static str, value: f64) -> Result<f64> {
+    pub(super) fn finite(&self, what: &'static str, value: f64) -> Result<f64> {
         if value.is_finite() {
             return Ok(value);
         }
