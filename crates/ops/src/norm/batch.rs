@@ -22,8 +22,9 @@ pub struct ChannelStatistics {
 /// # Formula
 ///
 /// `y[n, c, …] = (x[n, c, …] − mean[c]) / √(var[c] + eps) · weight[c] + bias[c]`, with the mean and the biased variance (divided
-/// by the number of values) of all `x[·, c, …]`. Both are taken in float64, whatever `x` is. A channel without variance at
-/// `eps` 0 is normalised to 0 (the reference refuses an `eps` of 0).
+/// by the number of values) of all `x[·, c, …]`. Both are taken in float64; of float32 the sums within a block are float32's, where
+/// it holds them, to 1e-6 of the deviation and of the variance. A channel without variance at `eps` 0 is normalised to 0 (the
+/// reference refuses an `eps` of 0).
 ///
 /// # Shapes
 ///

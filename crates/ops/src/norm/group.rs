@@ -11,7 +11,7 @@ use candle_core::Tensor;
 /// # Formula
 ///
 /// `y[n, c, …] = (x[n, c, …] − mean[n, g]) / √(var[n, g] + eps) · weight[c] + bias[c]`, where g is the group of c, of
-/// `C / num_groups` channels, with the mean and the biased variance of the group. Both are taken in float64. A group without
+/// `C / num_groups` channels, with the mean and the biased variance of the group. Both are taken as [`batch_norm`](crate::batch_norm) takes them. A group without
 /// variance at `eps` 0 is normalised to 0 (the reference gives NaN).
 ///
 /// # Shapes
@@ -66,7 +66,7 @@ pub fn group_norm(
 /// # Formula
 ///
 /// `y[n, c, …] = (x[n, c, …] − mean[n, c]) / √(var[n, c] + eps) · weight[c] + bias[c]`, with the mean and the biased variance of
-/// `x[n, c, …]`. Both are taken in float64. A channel without variance at `eps` 0 is normalised to 0 (the reference gives
+/// `x[n, c, …]`. Both are taken as [`batch_norm`](crate::batch_norm) takes them. A channel without variance at `eps` 0 is normalised to 0 (the reference gives
 /// NaN). In evaluation with running statistics it is [`batch_norm_eval`](crate::batch_norm_eval).
 ///
 /// # Shapes

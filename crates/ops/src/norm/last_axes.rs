@@ -10,7 +10,7 @@ use candle_core::{DType, Tensor};
 /// # Formula
 ///
 /// `y[…, i] = (x[…, i] − mean[…]) / √(var[…] + eps) · weight[i] + bias[i]`, where i runs over the axes of `normalized_shape`, with
-/// the mean and the biased variance over them. Both are taken in float64. Where there is no variance and `eps` is 0, the
+/// the mean and the biased variance over them. Both are taken as [`batch_norm`](crate::batch_norm) takes them. Where there is no variance and `eps` is 0, the
 /// normalised values are 0 (the reference gives NaN).
 ///
 /// # Shapes
@@ -54,7 +54,7 @@ pub fn layer_norm(
 /// # Formula
 ///
 /// `y[…, i] = x[…, i] / √(mean[x²] + eps) · weight[i]`, where i and the mean run over the axes of `normalized_shape`; the mean
-/// is taken in float64. Without `eps` it is the machine epsilon of the dtype that is computed in: 2⁻⁵² for f64, 2⁻²³ for all
+/// is taken as [`batch_norm`](crate::batch_norm) takes a variance. Without `eps` it is the machine epsilon of the dtype that is computed in: 2⁻⁵² for f64, 2⁻²³ for all
 /// others. Zeros at `eps` 0 stay zeros (the reference gives NaN).
 ///
 /// # Shapes

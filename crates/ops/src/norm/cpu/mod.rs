@@ -1,21 +1,27 @@
 //! The normalisation and its gradients on slices.
 //!
-//! All of a set is done by one task: its statistics and what they make of it, while its elements are still in the cache.
-//! Where the sets are few and large, their passes are cut into tasks themselves.
+//! Sets that lie apart, a channel's of all samples, take two passes along memory (`channels.rs`, and `columns.rs` where the runs
+//! of a channel are short). All of a set that lies together is done by one task: its statistics and what they make of it,
+//! while its elements are still in the cache. Where such sets are few and large, their passes are cut into tasks themselves.
 
+mod channels;
+mod columns;
+mod maps;
 mod sums;
 
 use super::spec::{NormDims, Part, Sets, Statistics};
-use crate::parallel::{build, build_by_task, build_map, for_each_item, map};
+use crate::parallel::{build, build_map, for_each_item, map};
 use crate::simd::Tier;
 use crate::storage::Element;
-use pulp::{Simd, WithSimd};
+use maps::{DifferentiateAll, NormaliseAll, Tangent};
 use sums::Moments;
 
 /// Work an element, in simple operations.
 const COST: usize = 4;
 /// Positions below which the runs of a channel are too short to be worth their start: they are brought together first.
 const SHORT: usize = 16;
+/// Elements of a set from which on the terms of its gradient do not all cancel.
+const MANY: usize = 1 << 7;
 /// Samples a partial sum of the gradients of a weight and bias an element.
 const SUM_ROWS: usize = 64;
 
@@ -40,6 +46,25 @@ impl Set {
         let mean = T::from_f64(self.mean);
         (mean, self.mean - mean.to_f64())
     }
+
+    /// A mean, a factor and a term: `y = (x − mean) · factor + term`.
+    fn normalising<T: Element>(&self, weight: Option<T>, bias: Option<T>) -> [T; 3] {
+        let (mean, rest) = self.split_mean::<T>();
+        let scale = weight.map_or(1., |weight| weight.to_f64()) * self.scale;
+        [mean, T::from_f64(scale), T::from_f64(bias.map_or(0., |bias| bias.to_f64()) - rest * scale)]
+    }
+
+    /// What makes dx of dy times `weight`, from the sums of dy and of dy · (x − mean).
+    fn differentiating<T: Element>(&self, dims: &NormDims, sums: [f64; 2], weight: Option<T>) -> Tangent {
+        let weight = weight.map_or(1., |weight| weight.to_f64());
+        let common = weight / dims.set_len() as f64;
+        let shift = match dims.statistics {
+            Statistics::Centred => -self.scale * sums[0] * common,
+            _ => 0.,
+        };
+        let slope = -self.scale.powi(3) * sums[1] * common;
+        Tangent { scale: self.scale * weight, mean: self.mean, unit: self.scale, slope, shift }
+    }
 }
 
 /// The output and the statistics of every set, which are `fixed` where the dims say so.
@@ -50,9 +75,17 @@ pub(super) fn forward<T: Element>(
     bias: Option<&[T]>,
     fixed: Option<&[Set]>,
 ) -> (Vec<T>, Vec<Set>) {
+    if let Some(x) = T::as_f32(x).filter(|_| columns::serve(dims)) {
+        let [weight, bias] = [weight, bias].map(|affine| affine.and_then(T::as_f32));
+        let (y, sets) = columns::forward(dims, x, weight, bias, fixed);
+        return (T::from_f32(y), sets);
+    }
     if has_short_runs(dims) {
         let (y, sets) = forward(&dims.channel_major(), &channel_major(dims, x), weight, bias, fixed);
         return (sample_major(dims, &y), sets);
+    }
+    if dims.sets == Sets::Channels {
+        return if x.is_empty() { (vec![], vec![]) } else { channels::forward(dims, x, weight, bias, fixed) };
     }
     build_sets(dims, x.len(), |index, y| {
         let set = fixed.map_or_else(|| statistics(dims, x, index), |fixed| fixed[index]);
@@ -60,7 +93,7 @@ pub(super) fn forward<T: Element>(
         for_each_part(dims, index, y, |part, y| {
             let [weight, bias] = [weight, bias].map(|affine| affine.map(|affine| &affine[part.channel..]));
             let (positions, x) = (dims.positions.min(y.len()), &x[part.start..][..y.len()]);
-            Tier::best().run(Normalise { positions, set, x, weight, bias, y });
+            Tier::best().run(NormaliseAll { positions, set, x, weight, bias, y });
         });
         set
     })
@@ -74,34 +107,35 @@ pub(super) fn input_grad<T: Element>(
     weight: Option<&[T]>,
     dy: &[T],
 ) -> (Vec<T>, Vec<[f64; 2]>) {
+    if let (Some(x), Some(dy), true) = (T::as_f32(x), T::as_f32(dy), columns::serve(dims)) {
+        let (dx, sums) = columns::input_grad(dims, sets, x, weight.and_then(T::as_f32), dy);
+        return (T::from_f32(dx), sums);
+    }
     if has_short_runs(dims) {
         let [x, dy] = [x, dy].map(|v| channel_major(dims, v));
         let (dx, sums) = input_grad(&dims.channel_major(), sets, &x, weight, &dy);
         return (sample_major(dims, &dx), sums);
     }
-    let count = dims.set_len() as f64;
+    if dims.sets == Sets::Channels {
+        return if x.is_empty() { (vec![], vec![]) } else { channels::input_grad(dims, sets, x, weight, dy) };
+    }
     build_sets(dims, x.len(), |index, dx| {
         let (set, weight) = (&sets[index], of_piece(dims, index, weight));
         let sums = match dims.statistics {
             Statistics::Fixed => [0.; 2],
             _ => fold_parts(dims, index, [0.; 2], add, |part| {
                 let [x, dy] = [x, dy].map(|v| &v[part.start..][..part.len]);
-                weighted_products(dims, set.mean, x, weight.map(|weight| &weight[part.channel..]), dy)
+                weighted_products(dims, set, x, weight.map(|weight| &weight[part.channel..]), dy)
             }),
         };
-        let common = weight.filter(|_| dims.sets == Sets::Channels).map_or(1., |weight| weight[0].to_f64()) / count;
-        let slope = -set.scale.powi(3) * sums[1] * common;
-        let shift = match dims.statistics {
-            Statistics::Centred => -set.scale * sums[0] * common,
-            _ => 0.,
-        };
+        let (of, cancels) = (set.differentiating::<T>(dims, sums, None), dims.set_len() < MANY);
         for_each_part(dims, index, dx, |part, dx| {
             let [x, dy] = [x, dy].map(|v| &v[part.start..][..part.len]);
             // Where the statistics are constants, x takes no part, whatever it is.
             let x = (dims.statistics != Statistics::Fixed).then_some(x);
             let weight = weight.map(|weight| &weight[part.channel..]);
             let positions = dims.positions.min(part.len);
-            Tier::best().run(Differentiate { positions, set: *set, slope, shift, x, weight, dy, dx });
+            Tier::best().run(DifferentiateAll { positions, of, cancels, x, weight, dy, dx });
         });
         sums
     })
@@ -113,13 +147,20 @@ pub(super) fn affine_grads<T: Element>(dims: &NormDims, sets: &[Set], x: &[T], d
     if x.is_empty() {
         return vec![[0.; 2]; channels];
     }
+    if let (Some(x), Some(dy), true) = (T::as_f32(x), T::as_f32(dy), columns::serve(dims)) {
+        return scaled(sets, &columns::products(dims, sets, x, dy));
+    }
     if positions == 1 {
-        return columns(dims, sets, x, dy);
+        return elements(dims, sets, x, dy);
+    }
+    if dims.sets == Sets::Channels {
+        return scaled(sets, &channels::products(dims, sets, x, dy));
     }
     map(channels, |channel| {
         (0..dims.samples).fold([0.; 2], |sums, sample| {
             let (start, set) = ((sample * channels + channel) * positions, sets[dims.set_of(sample, channel)]);
-            let [one, other] = sums::products(&x[start..][..positions], &dy[start..][..positions], set.mean);
+            let [x, dy] = [x, dy].map(|v| &v[start..][..positions]);
+            let [one, other] = sums::products(x, dy, set.mean, set.scale);
             add(sums, [one, other * set.scale])
         })
     })
@@ -131,7 +172,7 @@ pub(super) fn scaled(sets: &[Set], sums: &[[f64; 2]]) -> Vec<[f64; 2]> {
 }
 
 /// One position: the sums of slices of the samples, then of the slices, in order.
-fn columns<T: Element>(dims: &NormDims, sets: &[Set], x: &[T], dy: &[T]) -> Vec<[f64; 2]> {
+fn elements<T: Element>(dims: &NormDims, sets: &[Set], x: &[T], dy: &[T]) -> Vec<[f64; 2]> {
     let channels = dims.channels;
     let slices = map(dims.samples.div_ceil(SUM_ROWS), |slice| {
         let mut sums = vec![[0.; 2]; channels];
@@ -175,135 +216,29 @@ fn statistics<T: Element>(dims: &NormDims, x: &[T], index: usize) -> Set {
     }
 }
 
-/// `y = (x − mean) · scale · weight + bias`, with a weight and a bias every `positions` elements.
-struct Normalise<'a, T> {
-    positions: usize,
-    set: Set,
-    x: &'a [T],
-    weight: Option<&'a [T]>,
-    bias: Option<&'a [T]>,
-    y: &'a mut [T],
-}
-
-impl<T: Element> WithSimd for Normalise<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let Self { positions, set, x, weight, bias, y } = self;
-        let (mean, rest) = set.split_mean::<T>();
-        let (scale, shift) = (T::from_f64(set.scale), T::from_f64(-rest * set.scale));
-        let unit = |x: T| (x - mean) * scale + shift;
-        match (weight, bias) {
-            (None, _) => {
-                for (y, &x) in y.iter_mut().zip(x) {
-                    *y = unit(x);
-                }
-            }
-            (Some(weight), None) if positions == 1 => {
-                for ((y, &x), &w) in y.iter_mut().zip(x).zip(weight) {
-                    *y = unit(x) * w;
-                }
-            }
-            (Some(weight), Some(bias)) if positions == 1 => {
-                for ((y, &x), (&w, &b)) in y.iter_mut().zip(x).zip(weight.iter().zip(bias)) {
-                    *y = unit(x) * w + b;
-                }
-            }
-            (Some(weight), bias) => {
-                let runs = y.chunks_exact_mut(positions.max(1)).zip(x.chunks_exact(positions.max(1)));
-                for (channel, (y, x)) in runs.enumerate() {
-                    let scale = weight[channel].to_f64() * set.scale;
-                    let bias = bias.map_or(0., |bias| bias[channel].to_f64());
-                    let (scale, shift) = (T::from_f64(scale), T::from_f64(bias - rest * scale));
-                    for (y, &x) in y.iter_mut().zip(x) {
-                        *y = (x - mean) * scale + shift;
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// `dx = scale · weight · dy + slope · (x − mean) + shift`, with a weight every `positions` elements.
-struct Differentiate<'a, T> {
-    positions: usize,
-    set: Set,
-    slope: f64,
-    shift: f64,
-    x: Option<&'a [T]>,
-    weight: Option<&'a [T]>,
-    dy: &'a [T],
-    dx: &'a mut [T],
-}
-
-impl<T: Element> WithSimd for Differentiate<'_, T> {
-    type Output = ();
-
-    /// The terms of a small set cancel: they are added in float64 and rounded once.
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let Self { positions, set, slope, shift, x, weight, dy, dx } = self;
-        let term = |x: T| (x.to_f64() - set.mean) * slope + shift;
-        match (x, weight) {
-            (Some(x), Some(weight)) if positions == 1 => {
-                for (((dx, &dy), &x), &w) in dx.iter_mut().zip(dy).zip(x).zip(weight) {
-                    *dx = T::from_f64(dy.to_f64() * (set.scale * w.to_f64()) + term(x));
-                }
-            }
-            _ => {
-                for (i, (dx, dy)) in dx.chunks_mut(positions.max(1)).zip(dy.chunks(positions.max(1))).enumerate() {
-                    let scale = set.scale * weight.map_or(1., |weight| weight[i].to_f64());
-                    match x {
-                        None => {
-                            for (dx, &dy) in dx.iter_mut().zip(dy) {
-                                *dx = T::from_f64(dy.to_f64() * scale);
-                            }
-                        }
-                        Some(x) => {
-                            for ((dx, &dy), &x) in dx.iter_mut().zip(dy).zip(&x[i * positions..]) {
-                                *dx = T::from_f64(dy.to_f64() * scale + term(x));
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// `Σ g` and `Σ g · (x − mean)` for `g = weight · dy`; where all have one weight, without it.
-fn weighted_products<T: Element>(dims: &NormDims, mean: f64, x: &[T], weight: Option<&[T]>, dy: &[T]) -> [f64; 2] {
+/// `Σ g` and `Σ g · (x − mean)` for `g = weight · dy`.
+fn weighted_products<T: Element>(dims: &NormDims, set: &Set, x: &[T], weight: Option<&[T]>, dy: &[T]) -> [f64; 2] {
     match weight {
-        Some(weight) if dims.sets != Sets::Channels && dims.positions == 1 => {
-            sums::weighted_products(x, weight, dy, mean)
-        }
-        Some(weight) if dims.sets != Sets::Channels => {
+        None => sums::products(x, dy, set.mean, set.scale),
+        Some(weight) if dims.positions == 1 => sums::weighted_products(x, weight, dy, set.mean),
+        Some(weight) => {
             let positions = dims.positions.min(x.len()).max(1);
             let runs = x.chunks_exact(positions).zip(dy.chunks_exact(positions)).zip(weight);
-            runs.fold([0.; 2], |sums, ((x, dy), &w)| add(sums, sums::products(x, dy, mean).map(|sum| sum * w.to_f64())))
+            runs.fold([0.; 2], |sums, ((x, dy), &w)| {
+                add(sums, sums::products(x, dy, set.mean, set.scale).map(|sum| sum * w.to_f64()))
+            })
         }
-        _ => sums::products(x, dy, mean),
     }
 }
 
-/// An output of `len` elements, of which `f` writes every set's pieces, in parallel, and what `f` returns.
+/// An output of `len` elements, of which `f` writes every set, in parallel, and what `f` returns.
 fn build_sets<T: Element, R: Send>(
     dims: &NormDims,
     len: usize,
-    f: impl Fn(usize, &mut [&mut [T]]) -> R + Sync,
+    f: impl Fn(usize, &mut [T]) -> R + Sync,
 ) -> (Vec<T>, Vec<R>) {
-    match dims.sets {
-        _ if len == 0 => (vec![], vec![]),
-        Sets::Groups(_) => {
-            let cost = dims.set_len().saturating_mul(COST);
-            build_map(len, T::zero(), dims.set_len(), cost, |set, piece| f(set, &mut [piece]))
-        }
-        Sets::Channels => {
-            let set_of = |piece| piece % dims.channels;
-            build_by_task(len, T::zero(), dims.positions, dims.channels, set_of, || (), |_, set, pieces| f(set, pieces))
-        }
-    }
+    let cost = dims.set_len().saturating_mul(COST);
+    if len == 0 { (vec![], vec![]) } else { build_map(len, T::zero(), dims.set_len(), cost, f) }
 }
 
 /// The sum, by `add` and in order, of `f` over the parts of a set.
@@ -322,20 +257,20 @@ fn fold_parts<R: Send>(
     }
 }
 
-/// Calls `f` with every part of a set and its run of the set's pieces of an output.
+/// Calls `f` with every part of a set and its run of the set's elements of an output.
 fn for_each_part<T: Element>(
     dims: &NormDims,
     set: usize,
-    pieces: &mut [&mut [T]],
+    elements: &mut [T],
     f: impl Fn(Part, &mut [T]) + Sync + Send,
 ) {
     if dims.cuts_sets() {
         let [block, cut] = dims.cuts();
-        let runs = pieces.iter_mut().flat_map(|piece| piece.chunks_mut(block)).flat_map(|block| block.chunks_mut(cut));
+        let runs = elements.chunks_mut(block).flat_map(|block| block.chunks_mut(cut));
         let mut runs: Vec<_> = dims.parts(set).zip(runs).collect();
         for_each_item(&mut runs, 1, cut * COST, |_, run| f(run[0].0, run[0].1));
     } else {
-        dims.parts(set).zip(pieces).for_each(|(part, piece)| f(part, piece));
+        dims.parts(set).for_each(|part| f(part, elements));
     }
 }
 
