@@ -1,9 +1,11 @@
 //! Depthwise convolution in float32: one input channel a group. Vectors run along the lines of a padded plane, which stays
 //! in the first-level cache, and the taps are scalars.
 //!
-//! A kernel of 3×3 neighbours reads each line once for all the lines that it has a part in; other kernels, strides and
-//! dilations read it once a tap. Every output is the sum over the taps in row-major order, so that all tiers with a fused
+//! A kernel of 3×3 neighbours reads each line once for all the lines that it has a part in, and where the output is as large as
+//! the input in place (`in_place.rs`); other kernels, strides and dilations read it once a tap. Every output is the sum over the taps in row-major order, so that all tiers with a fused
 //! product give the same bits.
+
+mod in_place;
 
 use super::direct::{correlated_rows, strided_image};
 use super::image::Image;
@@ -92,12 +94,19 @@ impl Planes {
 
 /// y = x ⋆ w + b.
 pub(super) fn forward(tier: Tier, d: &ConvDims, x: &[f32], w: &[f32], b: Option<&[f32]>) -> Vec<f32> {
+    if in_place::serves(d) {
+        return in_place::forward(tier, d, x, w, b);
+    }
     let planes = Planes::new(d, strided_image(d), d.output, 1);
     planes.run(tier, d.n * d.groups, [1, d.c_out_group()], x, w, b)
 }
 
 /// dx from dy and w, + b.
 pub(super) fn input_grad(tier: Tier, d: &ConvDims, dy: &[f32], w: &[f32], b: Option<&[f32]>) -> Vec<f32> {
+    let turned: Vec<f32> = w.chunks_exact(d.taps()).flat_map(|w| w.iter().rev().copied()).collect();
+    if in_place::serves(d) && d.c_out_group() == 1 {
+        return in_place::forward(tier, d, dy, &turned, b);
+    }
     let reach = [0, 1, 2].map(|axis| (d.kernel[axis] - 1) * d.dilation[axis]);
     let image = Image {
         extent: d.output,
@@ -106,7 +115,6 @@ pub(super) fn input_grad(tier: Tier, d: &ConvDims, dy: &[f32], w: &[f32], b: Opt
         len: [0, 1, 2].map(|axis| d.input[axis] + reach[axis]),
     };
     let planes = Planes::new(d, image, d.input, d.c_out_group());
-    let turned: Vec<f32> = w.chunks_exact(d.taps()).flat_map(|w| w.iter().rev().copied()).collect();
     planes.run(tier, d.n * d.groups, [d.c_out_group(), 1], dy, &turned, b)
 }
 
@@ -115,6 +123,9 @@ pub(super) fn weight_grad(tier: Tier, d: &ConvDims, x: &[f32], dy: &[f32]) -> Ve
     let size = d.c_out * d.taps();
     if size == 0 {
         return Vec::new();
+    }
+    if in_place::serves(d) {
+        return in_place::weight_grad(tier, d, x, dy);
     }
     let planes = Planes::new(d, strided_image(d), d.output, 1);
     let slices = batch_slices(d.n, size);

@@ -78,6 +78,15 @@ fn depthwise_geometry() -> impl Strategy<Value = ConvDims> {
     )
 }
 
+/// 3×3 kernels whose output is as large as their input, lines of a vector and more.
+fn depthwise_same_geometry() -> impl Strategy<Value = ConvDims> {
+    let channels = (0usize..4, 1usize..6, 1usize..4);
+    (channels, 1usize..20, 16usize..70).prop_map(|((n, groups, c_out), height, width)| {
+        let spec = ConvSpec::<2>::default().padding(1).groups(groups);
+        spec.dims("conv2d", &[n, groups, height, width], &[c_out * groups, 1, 3, 3]).unwrap()
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 300,
@@ -103,7 +112,7 @@ proptest! {
     }
 
     #[test]
-    fn depthwise_is_the_formula(d in depthwise_geometry()) {
+    fn depthwise_is_the_formula(d in prop_oneof![depthwise_geometry(), depthwise_same_geometry()]) {
         let x = integers(d.n * d.c_in * d.in_plane(), 1);
         let w = integers(d.c_out * d.taps(), 2);
         let dy = integers(d.n * d.c_out * d.out_plane(), 3);
