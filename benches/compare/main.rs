@@ -6,6 +6,7 @@ mod cases;
 mod compare;
 mod nets;
 mod scaling;
+mod trainer;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -31,6 +32,12 @@ enum Command {
         library: Library,
         /// A name that `compare` prints
         case: String,
+    },
+    /// Print what the trainer adds to a loop without it, and what the loader costs, beside the MNIST net's step
+    Trainer {
+        /// Pairs of epochs
+        #[arg(long, default_value_t = 15)]
+        rounds: usize,
     },
     /// Print what a multiply-add of a 3×3 convolution costs as batch, extent and channels grow
     Scaling {
@@ -73,6 +80,7 @@ fn main() -> ExitCode {
         Command::Compare(args) => compare::compare(&args),
         Command::Time { library, case } => cases::time(library, &case),
         Command::Scaling { threads } => scaling::scaling(&threads),
+        Command::Trainer { rounds } => trainer::trainer(rounds),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

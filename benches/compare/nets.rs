@@ -49,7 +49,7 @@ fn taper_step(case: &str, x: &Tensor, targets: &Tensor) -> std::result::Result<f
     })
 }
 
-fn mnist(vb: &VarBuilder<'_>) -> Result<Sequential> {
+pub(crate) fn mnist(vb: &VarBuilder<'_>) -> Result<Sequential> {
     Ok(Sequential::new()
         .add(Conv2d::new(1, 32, 3, Conv2dConfig::default(), vb.pp("conv1"))?)
         .add(ReLU)

@@ -20,3 +20,11 @@ fn an_unknown_case_is_named() {
     let output = Command::new(cargo_bin!("taper-benches")).args(["time", "taper", "mnist9"]).assert().failure();
     assert!(String::from_utf8_lossy(&output.get_output().stderr).contains("no case mnist9"));
 }
+
+#[test]
+fn the_trainer_is_timed_beside_a_bare_loop() {
+    let output = Command::new(cargo_bin!("taper-benches")).args(["trainer", "--rounds", "1"]).assert().success();
+    let text = String::from_utf8_lossy(&output.get_output().stdout).into_owned();
+    assert!(text.lines().nth(1).is_some_and(|line| line.starts_with("bare loop ") && line.contains(" % ")), "{text}");
+    assert!(text.contains("loader with augmentation "), "{text}");
+}
