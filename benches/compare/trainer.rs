@@ -74,7 +74,7 @@ fn cost(epoch: impl FnOnce() -> Result<(), Failure>) -> Result<f64, Failure> {
     let (start, before) = (Instant::now(), processor_time());
     epoch()?;
     let nanoseconds = match (before, processor_time()) {
-        (Some(before), Some(after)) => (after - before) as f64,
+        (Some(before), Some(after)) => after.saturating_sub(before) as f64,
         // Elsewhere than on Linux the wall clock has to do, on a machine that does nothing else.
         _ => start.elapsed().as_nanos() as f64,
     };
