@@ -103,6 +103,28 @@ pub use taper_trainer as trainer;
 pub use candle_core::{DType, Device, Error, Module, Result, Tensor, Var};
 pub use candle_nn::VarBuilder;
 
+/// The CUDA device number `ordinal`, counted from 0.
+///
+/// # Errors
+/// In one line, where this is built without the feature `cuda`, or where there is no such device or no driver for it.
+///
+/// ```
+/// # if !cfg!(feature = "cuda") {
+/// let error = taper::cuda_device(0).unwrap_err();
+/// assert!(error.to_string().contains("--features cuda"));
+/// # }
+/// ```
+pub fn cuda_device(ordinal: usize) -> Result<Device> {
+    if !cfg!(feature = "cuda") {
+        return Err(Error::Msg("built without the feature `cuda`: build with `--features cuda`".into()));
+    }
+    Device::new_cuda(ordinal).map_err(|error| {
+        let error = error.to_string();
+        let reason = error.lines().next().unwrap_or_default();
+        Error::Msg(format!("CUDA device {ordinal} does not start ({reason}): look at what `nvidia-smi` says"))
+    })
+}
+
 /// What a program that defines and trains a network uses.
 pub mod prelude {
     pub use crate::layers::{

@@ -9,8 +9,9 @@ use std::error::Error;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
-use clap::{Parser, value_parser};
+use clap::{Parser, ValueEnum, value_parser};
 use taper::prelude::*;
 use taper::trainer::data::cifar::{self, Cifar};
 use taper::trainer::data::mnist::Split;
@@ -55,28 +56,51 @@ struct Args {
     /// What every random number follows from
     #[arg(long, value_name = "SEED", default_value_t = 1)]
     seed: u64,
+    /// What to compute on
+    #[arg(long, value_enum, default_value = "cpu")]
+    device: DeviceName,
     /// Go on from the newest whole checkpoint in the output folder
     #[arg(long)]
     resume: bool,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let args = Args::parse();
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum DeviceName {
+    Cpu,
+    Cuda,
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Where nobody reads it, it need not be said.
+            let _ = writeln!(io::stderr(), "error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+    let device = match args.device {
+        DeviceName::Cpu => Device::Cpu,
+        DeviceName::Cuda => taper::cuda_device(0).map_err(|error| format!("{error}, or use `--device cpu`"))?,
+    };
     let (epochs, batch_size) = (args.epochs as usize, args.batch_size as usize);
     let normalize = || Normalize::new(&MEAN, &DEVIATION);
-    let train = Loader::new(pictures(&args, Split::Train)?, batch_size)?
+    let train = Loader::new(pictures(args, Split::Train)?, batch_size)?
         .seed(args.seed)
         .shuffle(true)
         .transform(RandomCrop::new([32, 32], [4, 4])?)
         .transform(RandomHorizontalFlip::new(0.5)?)
         .transform(normalize()?);
-    let test = Loader::new(pictures(&args, Split::Test)?, 250)?.transform(normalize()?);
+    let test = Loader::new(pictures(args, Split::Test)?, 250)?.transform(normalize()?).device(&device);
     prepare_folder(&args.out)?;
 
-    let store = VarStore::new(args.seed, DType::F32, &Device::Cpu);
+    let store = VarStore::new(args.seed, DType::F32, &device);
     let net = model::resnet(args.blocks.into(), store.builder())?;
     let mut out = io::stdout().lock();
-    let table = summary(&net, (1, 3, 32, 32), DType::F32, &Device::Cpu)?;
+    let table = summary(&net, (1, 3, 32, 32), DType::F32, &device)?;
     writeln!(out, "{table}")?;
 
     let sgd = SgdConfig { lr: args.lr, momentum: 0.9, nesterov: true, weight_decay: 5e-4, ..Default::default() };

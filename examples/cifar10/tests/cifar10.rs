@@ -56,3 +56,13 @@ fn what_is_no_set_is_named() {
     assert!(!output.status.success());
     assert!(told.contains("data_batch_1.bin") && told.contains("`--data` names the folder"), "{told}");
 }
+
+#[cfg(not(feature = "cuda"))]
+#[test]
+fn a_build_without_cuda_says_so_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), &["--device", "cuda"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((output.status.code(), told.lines().count()), (Some(1), 1), "{told}");
+    assert!(told.contains("--features cuda") && told.contains("--device cpu"), "{told}");
+}

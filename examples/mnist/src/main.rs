@@ -54,12 +54,13 @@ fn run(cli: Cli) -> Result<ExitCode> {
 }
 
 fn eval(args: &EvalArgs, out: &mut impl Write) -> Result<()> {
-    let net = load(&args.model.model, &device(&args.machine)?)?;
+    let device = device(&args.machine)?;
+    let net = load(&args.model.model, &device)?;
     let digits = data::load_test(&args.data.data)?;
-    let readings = readings::read(&net, &digits)?;
+    let readings = readings::read(&net, &digits, &device)?;
     let wrong = readings.iter().zip(digits.targets()).filter(|(reading, truth)| reading.first.0 != **truth);
     if args.report {
-        report(&readings::confusion(&net, &digits)?, out)?;
+        report(&readings::confusion(&net, &digits, &device)?, out)?;
     }
     writeln!(out, "{} of {} test digits misread", wrong.count(), readings.len())?;
     writeln!(out, "test accuracy: {:.2} %", 100.0 * readings::accuracy(&readings, &digits))?;
@@ -80,10 +81,11 @@ fn report(confusion: &ConfusionMatrix, out: &mut impl Write) -> Result<()> {
 
 /// Prints a line a picture. What is wrong with one picture does not keep the others from being read.
 fn predict(args: &PredictArgs, out: &mut impl Write) -> Result<ExitCode> {
-    let net = load(&args.model.model, &device(&args.machine)?)?;
+    let device = device(&args.machine)?;
+    let net = load(&args.model.model, &device)?;
     let mut code = ExitCode::SUCCESS;
     for path in &args.images {
-        match predict::predict(&net, path) {
+        match predict::predict(&net, path, &device) {
             Ok(reading) => writeln!(out, "{}: {reading}", path.display())?,
             Err(error) => {
                 tell(&format!("error: {error}"));
@@ -111,7 +113,9 @@ fn device(machine: &MachineArgs) -> Result<Device> {
     threads::set(machine.threads)?;
     match machine.device {
         DeviceName::Cpu => Ok(Device::Cpu),
-        DeviceName::Cuda => Err(Error::new("this build has no CUDA support yet; use `--device cpu`")),
+        DeviceName::Cuda => {
+            taper::cuda_device(0).map_err(|error| Error::new(format!("{error}, or use `--device cpu`")))
+        }
     }
 }
 

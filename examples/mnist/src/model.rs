@@ -80,9 +80,9 @@ pub(crate) fn training_batches(digits: &Digits, args: &TrainArgs) -> trainer::Re
         .transform(normalize()?))
 }
 
-/// Digits as the net reads them outside of training: in order, unmoved.
-pub(crate) fn batches(digits: &InMemoryDataset) -> trainer::Result<Loader> {
-    Ok(Loader::new(digits.clone(), 500)?.transform(normalize()?))
+/// Digits as the net reads them outside of training: in order, unmoved, on the net's device.
+pub(crate) fn batches(digits: &InMemoryDataset, device: &Device) -> trainer::Result<Loader> {
+    Ok(Loader::new(digits.clone(), 500)?.transform(normalize()?).device(device))
 }
 
 /// To MNIST's deviation of 1. The mean is left where it is: the ground stays 0, as the convolutions' padding is.

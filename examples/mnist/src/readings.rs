@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use taper::Device;
 use taper::layers::{Layer, Sequential};
 use taper::ops::Mode;
 use taper::trainer::data::InMemoryDataset;
@@ -27,9 +28,9 @@ impl fmt::Display for Reading {
 }
 
 /// Reads all digits, in order.
-pub(crate) fn read(net: &Sequential, digits: &InMemoryDataset) -> Result<Vec<Reading>> {
+pub(crate) fn read(net: &Sequential, digits: &InMemoryDataset, device: &Device) -> Result<Vec<Reading>> {
     let mut readings = Vec::new();
-    for batch in model::batches(digits)?.epoch(0, 0) {
+    for batch in model::batches(digits, device)?.epoch(0, 0) {
         let scores = net.forward_in(&batch?.inputs, &Mode::eval())?;
         for scores in scores.to_vec2::<f32>()? {
             readings.push(reading(&scores)?);
@@ -39,9 +40,9 @@ pub(crate) fn read(net: &Sequential, digits: &InMemoryDataset) -> Result<Vec<Rea
 }
 
 /// How often each digit was read as each.
-pub(crate) fn confusion(net: &Sequential, digits: &InMemoryDataset) -> Result<ConfusionMatrix> {
+pub(crate) fn confusion(net: &Sequential, digits: &InMemoryDataset, device: &Device) -> Result<ConfusionMatrix> {
     let mut confusion = ConfusionMatrix::default();
-    for batch in model::batches(digits)?.epoch(0, 0) {
+    for batch in model::batches(digits, device)?.epoch(0, 0) {
         let batch = batch?;
         let scores = net.forward_in(&batch.inputs, &Mode::eval())?;
         // Nobody asks for the loss.

@@ -54,7 +54,7 @@ pub(crate) fn train(args: &TrainArgs, device: &Device, out: &mut impl Write) -> 
         .note("data", format!("{learnt} training digits, {judged} test digits, {}", args.data.data))
         .table(table.to_string())
         .drawing(drawing)
-        .predictions(&model::batches(&digits.test)?, |x| net.forward_in(x, &Mode::eval()));
+        .predictions(&model::batches(&digits.test, device)?, |x| net.forward_in(x, &Mode::eval()));
     let start = Instant::now();
     let interruption = Interruption::install()?;
     let stop = Arc::clone(&interruption.asked);
@@ -66,8 +66,8 @@ pub(crate) fn train(args: &TrainArgs, device: &Device, out: &mut impl Write) -> 
     writeln!(out, "trained in {:.1} s", start.elapsed().as_secs_f64())?;
 
     store.save(dir.join("model.safetensors"))?;
-    let readings = readings::read(&net, &digits.test)?;
-    draw_pictures(&net, &digits, &history, &readings, dir)?;
+    let readings = readings::read(&net, &digits.test, device)?;
+    draw_pictures(&digits, &history, &readings, &stages(&net, &digits.test, device)?, dir)?;
     tell(dir, out)?;
     writeln!(out, "test accuracy: {:.2} %", 100.0 * readings::accuracy(&readings, &digits.test))?;
     Ok(())
@@ -126,11 +126,17 @@ fn tell(dir: &Path, out: &mut impl Write) -> Result<()> {
     Ok(writeln!(out)?)
 }
 
-fn draw_pictures(net: &Sequential, digits: &Digits, history: &History, readings: &[Reading], dir: &Path) -> Result<()> {
+fn draw_pictures(
+    digits: &Digits,
+    history: &History,
+    readings: &[Reading],
+    stages: &[Stage],
+    dir: &Path,
+) -> Result<()> {
     let epochs: Vec<Epoch> = history.epochs.iter().filter_map(epoch).collect();
     pictures::curves(&dir.join("curves.png"), &epochs)?;
     pictures::mistakes(&dir.join("mistakes.png"), mistakes(&digits.test, readings)?, digits.test.len())?;
-    pictures::feature_maps(&dir.join("feature_maps.png"), &stages(net, &digits.test)?)
+    pictures::feature_maps(&dir.join("feature_maps.png"), stages)
 }
 
 fn epoch(record: &EpochRecord) -> Option<Epoch> {
@@ -156,10 +162,10 @@ fn mistakes(digits: &InMemoryDataset, readings: &[Reading]) -> Result<Vec<Mistak
 }
 
 /// The digit itself, and what each convolution and each pooling makes of it.
-fn stages(net: &Sequential, digits: &InMemoryDataset) -> Result<Vec<Stage>> {
+fn stages(net: &Sequential, digits: &InMemoryDataset, device: &Device) -> Result<Vec<Stage>> {
     let digit = digits.get(SHOWN)?;
     let alone = InMemoryDataset::new(digit.input.clone(), digits.input_shape(), vec![digit.target])?;
-    let Some(batch) = model::batches(&alone)?.epoch(0, 0).next() else { return Ok(Vec::new()) };
+    let Some(batch) = model::batches(&alone, device)?.epoch(0, 0).next() else { return Ok(Vec::new()) };
     let inputs = batch?.inputs;
     let (scores, calls) = observe(|| net.forward_in(&inputs, &Mode::eval()));
     scores?;

@@ -24,7 +24,7 @@ pub(crate) fn run(
     args: &TrainArgs,
     out: &mut impl Write,
 ) -> Result<()> {
-    let (train, test) = (model::training_batches(digits, args)?, model::batches(&digits.test)?);
+    let (train, test) = (model::training_batches(digits, args)?, model::batches(&digits.test, &Device::Cpu)?);
     let mut trainer = model::trainer(net, store, args, train.batches_per_epoch());
     if args.debug.check_determinism {
         trainer.check_determinism(&train)?;
