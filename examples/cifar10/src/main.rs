@@ -56,7 +56,7 @@ struct Args {
     /// What every random number follows from
     #[arg(long, value_name = "SEED", default_value_t = 1)]
     seed: u64,
-    /// What to compute on
+    /// What to compute on; cuda is there where built with `--features cuda`
     #[arg(long, value_enum, default_value = "cpu")]
     device: DeviceName,
     /// Go on from the newest whole checkpoint in the output folder

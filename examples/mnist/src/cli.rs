@@ -139,7 +139,7 @@ pub(crate) struct MachineArgs {
     /// Threads to compute with [default: one a core]; the results do not depend on it
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
-    /// What to compute on
+    /// What to compute on; cuda is there where built with `--features cuda`
     #[arg(long, value_enum, default_value = "cpu")]
     pub(crate) device: DeviceName,
 }

@@ -50,7 +50,7 @@ pub(crate) fn train(
     if let Some(batches) = args.debug.overfit_batches {
         trainer = trainer.overfit_batches(batches as usize);
     }
-    trainer.fit(&train, Some(&batches(&digits.test)?))
+    trainer.fit(&train, Some(&batches(&digits.test, &Device::Cpu)?))
 }
 
 /// What trains the variables of `net`: the recipe, without what it leaves behind.

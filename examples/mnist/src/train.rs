@@ -126,13 +126,7 @@ fn tell(dir: &Path, out: &mut impl Write) -> Result<()> {
     Ok(writeln!(out)?)
 }
 
-fn draw_pictures(
-    digits: &Digits,
-    history: &History,
-    readings: &[Reading],
-    stages: &[Stage],
-    dir: &Path,
-) -> Result<()> {
+fn draw_pictures(digits: &Digits, history: &History, readings: &[Reading], stages: &[Stage], dir: &Path) -> Result<()> {
     let epochs: Vec<Epoch> = history.epochs.iter().filter_map(epoch).collect();
     pictures::curves(&dir.join("curves.png"), &epochs)?;
     pictures::mistakes(&dir.join("mistakes.png"), mistakes(&digits.test, readings)?, digits.test.len())?;
