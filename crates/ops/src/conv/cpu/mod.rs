@@ -2,7 +2,7 @@
 //!
 //! | algorithm | what it multiplies | where |
 //! |---|---|---|
-//! | `depthwise` | vectors along the lines of a padded plane, scalars of the weight | float32, one input channel a group; its input gradient at stride 1 and padding within the kernel's reach |
+//! | `depthwise` | vectors along the lines of a plane, padded or in place, scalars of the weight | float32, one input channel a group; its input gradient at stride 1 and padding within the kernel's reach |
 //! | `direct` | vectors along a padded image, scalars of the weight | float32, output and input gradient: sums of [`LONG`] terms or more, or groups |
 //! | `direct` | vectors along the input channels, scalars of dy | float32, weight gradient: a vector of input channels a group |
 //! | `winograd` | vectors of channels, at the points of tiles | float32, 3×3 kernels of stride 1 or 2 and 4×4 ones of stride 2, over one plane and many channels: [`winograd::pays`] |
