@@ -13,10 +13,8 @@
 /// Source: mallopt(3), `M_MMAP_THRESHOLD` and `M_TRIM_THRESHOLD`.
 ///
 /// ```
-/// fn main() {
-///     taper_ops::keep_pages();
-///     // Train.
-/// }
+/// let kept = taper_ops::keep_pages();
+/// assert_eq!(kept, cfg!(all(target_os = "linux", target_env = "gnu")));
 /// ```
 pub fn keep_pages() -> bool {
     kept()
