@@ -40,7 +40,7 @@ mod machine;
 mod math;
 mod matmul;
 mod max_pool;
-mod memory;
+pub mod memory;
 mod mode;
 mod nll_loss;
 mod norm;
@@ -97,7 +97,6 @@ pub use max_pool::{
     MaxPoolSpec, max_pool1d, max_pool1d_with_indices, max_pool2d, max_pool2d_with_indices, max_pool3d,
     max_pool3d_with_indices,
 };
-pub use memory::keep_pages;
 pub use mode::{Draw, Mode};
 pub use nll_loss::{NllLossSpec, nll_loss};
 pub use norm::{

@@ -13,7 +13,7 @@
 /// Source: mallopt(3), `M_MMAP_THRESHOLD` and `M_TRIM_THRESHOLD`.
 ///
 /// ```
-/// let kept = taper_ops::keep_pages();
+/// let kept = taper_ops::memory::keep_pages();
 /// assert_eq!(kept, cfg!(all(target_os = "linux", target_env = "gnu")));
 /// ```
 pub fn keep_pages() -> bool {

@@ -23,6 +23,6 @@ fn faults_of_blocks() -> u64 {
 fn blocks_are_taken_from_the_system_once() {
     let pages = (16 << 20) / 4096;
     assert!(faults_of_blocks() >= 4 * pages / 512, "the allocator keeps large blocks by itself");
-    assert!(taper_ops::keep_pages());
+    assert!(taper_ops::memory::keep_pages());
     assert!(faults_of_blocks() < 16);
 }
