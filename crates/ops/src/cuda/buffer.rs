@@ -1,7 +1,7 @@
 //! Device memory: owned, and as a kernel's input sees it.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CudaStorage, DType};
+use candle_core::{CpuStorage, CudaStorage, DType, Device};
 
 /// Elements in a device's memory.
 #[derive(Debug)]
@@ -82,6 +82,15 @@ impl Memory<'_> {
         match self {
             Self::Host(storage) => storage.dtype(),
             Self::Device(storage) => storage.dtype(),
+        }
+    }
+}
+
+impl MemoryMut<'_> {
+    pub(crate) fn device(&self) -> Device {
+        match self {
+            Self::Host(_) => Device::Cpu,
+            Self::Device(storage) => Device::Cuda(storage.device().clone()),
         }
     }
 }

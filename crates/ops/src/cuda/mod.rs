@@ -25,7 +25,7 @@ use crate::storage::SUPPORTED;
 use crate::{Error, Result};
 use buffer::Owned;
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CudaStorage, CustomOp1, DType, Device, Layout, Shape, Tensor};
+use candle_core::{CpuStorage, CudaStorage, CustomOp1, DType, Device, Layout, Shape, Storage, Tensor};
 
 /// Runs `operator` on candle's storages on a device.
 pub(crate) fn run<const N: usize, O: Operator<N>>(
@@ -69,15 +69,38 @@ fn run_on<const N: usize, O: Operator<N>>(
     let gpu = Gpu::new(device, dtypes[0]);
     let mut copies: [Option<Buffer>; N] = [const { None }; N];
     for (copy, (memory, layout)) in copies.iter_mut().zip(inputs) {
-        if layout.contiguous_offsets().is_none() {
-            *copy = Some(gpu.row_major(memory, layout)?);
-        }
+        *copy = row_major(&gpu, memory, layout)?;
     }
-    let views = std::array::from_fn(|i| match (&copies[i], inputs[i]) {
-        (Some(copy), _) => copy.view(),
-        (None, (memory, layout)) => View { memory, start: layout.start_offset(), len: layout.shape().elem_count() },
-    });
-    operator.cuda(&gpu, views)
+    operator.cuda(&gpu, std::array::from_fn(|i| view(copies[i].as_ref(), inputs[i])))
+}
+
+/// Calls `f` with `device`, which `tensor` is on, and the elements of `tensor` in row-major order.
+pub(crate) fn on_device<R>(
+    op: &'static str,
+    device: Device,
+    tensor: &Tensor,
+    f: impl FnOnce(&Gpu, View<'_>) -> Result<R>,
+) -> Result<R> {
+    let gpu = Gpu::new(device, tensor.dtype());
+    let (storage, layout) = tensor.storage_and_layout();
+    let memory = match &*storage {
+        Storage::Cpu(storage) => Memory::Host(storage),
+        Storage::Cuda(storage) => Memory::Device(storage),
+        Storage::Metal(_) => return Err(Error::OtherDevice { op }),
+    };
+    let copy = row_major(&gpu, memory, layout)?;
+    f(&gpu, view(copy.as_ref(), (memory, layout)))
+}
+
+/// A copy of the elements of `layout` in row-major order, where they do not lie so already.
+fn row_major(gpu: &Gpu, memory: Memory<'_>, layout: &Layout) -> Result<Option<Buffer>> {
+    layout.contiguous_offsets().is_none().then(|| gpu.row_major(memory, layout)).transpose()
+}
+
+/// The elements of the copy, or, where none was needed, of the memory itself.
+fn view<'a>(copy: Option<&'a Buffer>, (memory, layout): (Memory<'a>, &Layout)) -> View<'a> {
+    let own = || View { memory, start: layout.start_offset(), len: layout.shape().elem_count() };
+    copy.map_or_else(own, Buffer::view)
 }
 
 /// A tensor of `shape` of what `f` leaves in the memory of the device that `like` is on; candle has no other way to make one.

@@ -1,10 +1,10 @@
 //! Writing into several `Var`s at once: candle's in-place operators write one each, so one runs within the other.
 
 use super::cuda;
-use crate::cuda::{MemoryMut, ViewMut};
+use crate::cuda::{Gpu, MemoryMut, View, ViewMut, on_device};
 use crate::storage::{Element, UNROUNDED, contiguous};
 use crate::{Error, Result};
-use candle_core::{CpuStorage, CudaStorage, DType, InplaceOp1, Layout, Tensor, Var};
+use candle_core::{CpuStorage, CudaStorage, DType, Device, InplaceOp1, Layout, Tensor, Var};
 use rayon::prelude::*;
 use std::cell::Cell;
 
@@ -33,7 +33,11 @@ pub(super) fn apply<const N: usize, U: Update<N>>(
     let run = |held: Vec<ViewMut<'_>>| {
         let on_cpu = held.iter().all(|view| matches!(view.memory, MemoryMut::Host(_)));
         match grad.dtype() {
-            _ if !on_cpu || is_emulated() => Ok(cuda::run(op, grad, held, update.kernel())?),
+            _ if !on_cpu || is_emulated() => {
+                let device = held.first().map_or(Device::Cpu, |view| view.memory.device());
+                let run = |gpu: &Gpu, grad: View<'_>| cuda::run(gpu, grad, held, update.kernel());
+                Ok(on_device(op, device, grad, run)?)
+            }
             DType::F64 => run_typed::<f64, N, U>(grad, held, update),
             _ => run_typed::<f32, N, U>(grad, held, update),
         }

@@ -14,10 +14,10 @@ const ALGORITHMS: usize = 16;
 
 /// A convolution that is ready to run.
 pub(super) struct Plan {
-    x: Tensor,
-    w: Filter,
-    y: Tensor,
-    conv: Convolution,
+    x: TensorDescriptor,
+    w: FilterDescriptor,
+    y: TensorDescriptor,
+    conv: ConvolutionDescriptor,
     algorithm: Algorithm,
     /// Bytes of working space.
     pub(super) space: usize,
@@ -50,9 +50,9 @@ impl Plan {
             DType::F32 if !reduced => Math::CUDNN_FMA_MATH,
             _ => Math::CUDNN_DEFAULT_MATH,
         };
-        let (x, y) = (Tensor::new(&shapes.x, stored)?, Tensor::new(&shapes.y, stored)?);
-        let w = Filter::new(&shapes.w, stored)?;
-        let conv = Convolution::new(shapes, computed, math)?;
+        let (x, y) = (TensorDescriptor::new(&shapes.x, stored)?, TensorDescriptor::new(&shapes.y, stored)?);
+        let w = FilterDescriptor::new(&shapes.w, stored)?;
+        let conv = ConvolutionDescriptor::new(shapes, computed, math)?;
         let found = choose(handle, pass, &x, &w, &y, &conv)?;
         let double = dtype == DType::F64;
         Ok(found.map(|(algorithm, space)| Self { x, w, y, conv, algorithm, space, double }))
@@ -93,10 +93,10 @@ impl Plan {
 fn choose(
     handle: &Handle,
     pass: Pass,
-    x: &Tensor,
-    w: &Filter,
-    y: &Tensor,
-    conv: &Convolution,
+    x: &TensorDescriptor,
+    w: &FilterDescriptor,
+    y: &TensorDescriptor,
+    conv: &ConvolutionDescriptor,
 ) -> Result<Option<(Algorithm, usize)>, CudnnError> {
     let (asked, mut count) = (ALGORITHMS as c_int, 0);
     let serves = |status: sys::cudnnStatus_t, determinism: sys::cudnnDeterminism_t, memory: usize| {
@@ -137,9 +137,9 @@ fn choose(
 }
 
 /// The shape and the type of a tensor in row-major order.
-struct Tensor(sys::cudnnTensorDescriptor_t);
+struct TensorDescriptor(sys::cudnnTensorDescriptor_t);
 
-impl Tensor {
+impl TensorDescriptor {
     fn new(shape: &[c_int], dtype: DataType) -> Result<Self, CudnnError> {
         let tensor = Self(result::create_tensor_descriptor()?);
         let mut strides = vec![1; shape.len()];
@@ -153,7 +153,7 @@ impl Tensor {
     }
 }
 
-impl Drop for Tensor {
+impl Drop for TensorDescriptor {
     fn drop(&mut self) {
         // SAFETY: made by `new`, and dropped once.
         let _ = unsafe { result::destroy_tensor_descriptor(self.0) };
@@ -161,9 +161,9 @@ impl Drop for Tensor {
 }
 
 /// The shape and the type of a weight.
-struct Filter(sys::cudnnFilterDescriptor_t);
+struct FilterDescriptor(sys::cudnnFilterDescriptor_t);
 
-impl Filter {
+impl FilterDescriptor {
     fn new(shape: &[c_int], dtype: DataType) -> Result<Self, CudnnError> {
         let filter = Self(result::create_filter_descriptor()?);
         let (rows, rank) = (sys::cudnnTensorFormat_t::CUDNN_TENSOR_NCHW, shape.len() as c_int);
@@ -173,7 +173,7 @@ impl Filter {
     }
 }
 
-impl Drop for Filter {
+impl Drop for FilterDescriptor {
     fn drop(&mut self) {
         // SAFETY: made by `new`, and dropped once.
         let _ = unsafe { result::destroy_filter_descriptor(self.0) };
@@ -181,9 +181,9 @@ impl Drop for Filter {
 }
 
 /// Padding, stride, dilation, groups, and how it is computed.
-struct Convolution(sys::cudnnConvolutionDescriptor_t);
+struct ConvolutionDescriptor(sys::cudnnConvolutionDescriptor_t);
 
-impl Convolution {
+impl ConvolutionDescriptor {
     fn new(shapes: &Shapes, computed: DataType, math: Math) -> Result<Self, CudnnError> {
         let conv = Self(result::create_convolution_descriptor()?);
         let Shapes { padding, stride, dilation, groups, .. } = shapes;
@@ -200,7 +200,7 @@ impl Convolution {
     }
 }
 
-impl Drop for Convolution {
+impl Drop for ConvolutionDescriptor {
     fn drop(&mut self) {
         // SAFETY: made by `new`, and dropped once.
         let _ = unsafe { result::destroy_convolution_descriptor(self.0) };
