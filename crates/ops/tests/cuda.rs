@@ -5,12 +5,12 @@
 
 mod support;
 
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor};
 use proptest::prelude::*;
 use proptest::sample::select;
 use support::config;
 use support::convolution::{spec, transpose_geometry};
-use support::emulated::emulators;
+use support::emulated::{FLOATS, emulators, same_bits};
 use support::layouts::integers;
 use support::pooling::{Geometry, bits, filled, geometry, layouts, pattern};
 use taper_cuda_emulator::Emulator;
@@ -19,26 +19,6 @@ use taper_ops::{
     Draw, Error, MaxPoolSpec, alpha_dropout, conv_transpose2d, conv3d, dropout, dropout2d, max_pool3d,
     max_pool3d_with_indices,
 };
-
-const FLOATS: [DType; 4] = [DType::F32, DType::F64, DType::BF16, DType::F16];
-
-type Function<'a> = &'a dyn Fn(&[Tensor]) -> taper_ops::Result<Tensor>;
-
-/// The bits of the output of `f`, and of the gradients of its inputs for a cotangent of small integers.
-fn with_gradients(inputs: &[Var], f: Function<'_>) -> taper_ops::Result<Vec<Vec<u64>>> {
-    let tensors: Vec<Tensor> = inputs.iter().map(|input| input.as_tensor().clone()).collect();
-    let y = f(&tensors)?;
-    let dy = integers(y.dims(), 3).to_dtype(y.dtype())?;
-    let grads = (&y * dy)?.sum_all()?.backward()?;
-    Ok([&y].into_iter().chain(inputs.iter().map(|input| grads.get(input).unwrap())).map(bits).collect())
-}
-
-/// Asserts that `f` and its gradients have the same bits by its kernels.
-fn same_bits(emulator: Emulator, inputs: &[Tensor], f: Function<'_>) {
-    let inputs: Vec<Var> = inputs.iter().map(|input| Var::from_tensor(input).unwrap()).collect();
-    let expected = with_gradients(&inputs, f).unwrap();
-    assert_eq!(emulator.run(|| with_gradients(&inputs, f)).unwrap(), expected);
-}
 
 proptest! {
     #![proptest_config(config(192))]

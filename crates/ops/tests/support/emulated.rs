@@ -1,5 +1,8 @@
 //! CUDA kernels, run on the CPU: in what ways, and which operators have them.
 
+use super::layouts::integers;
+use super::pooling::bits;
+use candle_core::{DType, Tensor, Var};
 use proptest::prelude::*;
 use proptest::sample::select;
 use taper_cuda_emulator::{Emulator, Order};
@@ -98,4 +101,26 @@ pub fn expect_held(held: Result<(), String>) {
             error.strip_suffix(": has no CUDA kernel; move its tensors to the CPU with `to_device(&Device::Cpu)`");
         assert!(named.is_some_and(|op| WITHOUT_KERNELS.contains(&op)), "{error}");
     }
+}
+
+/// The element types that kernels read and write.
+pub const FLOATS: [DType; 4] = [DType::F32, DType::F64, DType::BF16, DType::F16];
+
+/// A function of tensors.
+pub type Function<'a> = &'a dyn Fn(&[Tensor]) -> taper_ops::Result<Tensor>;
+
+/// The bits of the output of `f`, and of the gradients of its inputs for a cotangent of small integers.
+fn with_gradients(inputs: &[Var], f: Function<'_>) -> taper_ops::Result<Vec<Vec<u64>>> {
+    let tensors: Vec<Tensor> = inputs.iter().map(|input| input.as_tensor().clone()).collect();
+    let y = f(&tensors)?;
+    let dy = integers(y.dims(), 3).to_dtype(y.dtype())?;
+    let grads = (&y * dy)?.sum_all()?.backward()?;
+    Ok([&y].into_iter().chain(inputs.iter().map(|input| grads.get(input).unwrap())).map(bits).collect())
+}
+
+/// Asserts that `f` and its gradients have the same bits by its kernels.
+pub fn same_bits(emulator: Emulator, inputs: &[Tensor], f: Function<'_>) {
+    let inputs: Vec<Var> = inputs.iter().map(|input| Var::from_tensor(input).unwrap()).collect();
+    let expected = with_gradients(&inputs, f).unwrap();
+    assert_eq!(emulator.run(|| with_gradients(&inputs, f)).unwrap(), expected);
 }
