@@ -1,10 +1,11 @@
 //! Linear maps of one tensor as candle operators: a map and its transpose are each the other's gradient, so one pair of
 //! kernels gives derivatives of every order.
 
-use crate::Result;
+use crate::cuda::{Buffer, Gpu, View};
 use crate::graph::wanted;
 use crate::operator::{Apply, Grads, Operator};
 use crate::storage::Element;
+use crate::{Error, Result};
 use candle_core::{Shape, Tensor};
 use std::sync::Arc;
 
@@ -22,6 +23,16 @@ pub(crate) trait LinearMap: Send + Sync + 'static {
     fn map<T: Element>(&self, x: &[T]) -> Vec<T>;
 
     fn transpose<T: Element>(&self, dy: &[T]) -> Vec<T>;
+
+    /// The map on a CUDA device.
+    fn cuda_map(&self, _gpu: &Gpu, _x: View<'_>) -> Result<Buffer> {
+        Err(Error::NoCudaKernel { op: self.op() })
+    }
+
+    /// The transpose on a CUDA device.
+    fn cuda_transpose(&self, _gpu: &Gpu, _dy: View<'_>) -> Result<Buffer> {
+        Err(Error::NoCudaKernel { op: self.op() })
+    }
 }
 
 /// y = A x, for the map A.
@@ -48,6 +59,10 @@ impl<M: LinearMap> Operator<1> for Map<M> {
         Ok(self.0.map(x))
     }
 
+    fn cuda(&self, gpu: &Gpu, [x]: [View<'_>; 1]) -> Result<Buffer> {
+        self.0.cuda_map(gpu, x)
+    }
+
     fn backward(&self, [x]: [&Tensor; 1], _: &Tensor, dy: &Tensor) -> Grads<1> {
         Ok([wanted(x, || Transpose(self.0.clone()).apply([dy]))?])
     }
@@ -64,6 +79,10 @@ impl<M: LinearMap> Operator<1> for Transpose<M> {
 
     fn run<T: Element>(&self, [dy]: [&[T]; 1]) -> Result<Vec<T>> {
         Ok(self.0.transpose(dy))
+    }
+
+    fn cuda(&self, gpu: &Gpu, [dy]: [View<'_>; 1]) -> Result<Buffer> {
+        self.0.cuda_transpose(gpu, dy)
     }
 
     fn backward(&self, [dy]: [&Tensor; 1], _: &Tensor, ddx: &Tensor) -> Grads<1> {
