@@ -34,6 +34,11 @@ impl Grid {
         Self(all)
     }
 
+    /// Depth, height and width.
+    pub(crate) fn axes(&self) -> &[Axis; 3] {
+        &self.0
+    }
+
     /// The last axis, along which rows lie.
     pub(crate) fn width(&self) -> &Axis {
         &self.0[2]

@@ -39,6 +39,18 @@ __device__ inline Reach reach_of(const WindowAxis &axis, index_t input) {
   return reach;
 }
 
+// The position under a tap of an output's window; negative where it lies in the padding.
+__device__ inline index_t position_of(const WindowAxis &axis, index_t output, index_t tap) {
+  index_t position = output * axis.stride - axis.padding + tap * axis.dilation;
+  return position < axis.input ? position : -1;
+}
+
+// The tap under which an output's window holds a position; -1 where it steps over it.
+__device__ inline index_t tap_of(const WindowAxis &axis, index_t input, index_t output) {
+  index_t offset = input + axis.padding - output * axis.stride;
+  return offset % axis.dilation == 0 ? offset / axis.dilation : -1;
+}
+
 __device__ inline index_t plane_in(const Windows &windows) {
   return windows.axis[0].input * windows.axis[1].input * windows.axis[2].input;
 }

@@ -5,6 +5,7 @@
 
 mod autograd;
 mod cpu;
+mod cuda;
 mod spec;
 
 pub(crate) use cpu::plane_maxima;

@@ -7,15 +7,16 @@ use super::driver;
 use crate::emulation;
 use crate::{Error, Result};
 use candle_core::backend::{BackendDevice, BackendStorage};
-use candle_core::{CpuStorage, DType, Device, Layout, Shape};
+use candle_core::{CpuStorage, DType, Device, Layout, Shape, WithDType};
 use half::{bf16, f16};
 
 /// What is compiled in front of every kernel file, in order.
-const PRELUDE: [&str; 4] = [
+const PRELUDE: [&str; 5] = [
     include_str!("prelude.cuh"),
     include_str!("reduce.cuh"),
     include_str!("../random.cuh"),
     include_str!("../window.cuh"),
+    include_str!("../max_pool/maximum.cuh"),
 ];
 
 /// Sizes up to here are passed as `int`: three of them add up to less than 2³¹.
@@ -153,6 +154,16 @@ impl Gpu {
             // out poison here, shows where not. Of no bytes the driver has no memory to give.
             Device::Cuda(device) => Owned::Device(unsafe { device.alloc_uninit(&Shape::from(len.max(1)), dtype)? }),
             _ => Owned::Host(poisoned(dtype, len)?),
+        };
+        Ok(Buffer { storage, len })
+    }
+
+    /// A table, at least one entry long, in the device's memory.
+    pub(crate) fn upload<T: WithDType>(&self, table: Vec<T>) -> Result<Buffer> {
+        let (len, table) = (table.len(), T::to_cpu_storage_owned(table));
+        let storage = match &self.device {
+            Device::Cuda(device) => Owned::Device(device.storage_from_cpu_storage_owned(table)?),
+            _ => Owned::Host(table),
         };
         Ok(Buffer { storage, len })
     }

@@ -1,7 +1,9 @@
 //! Resampling as a linear map: which kernel is which.
 
-use super::cpu;
 use super::spec::InterpolateDims;
+use super::{cpu, cuda};
+use crate::Result;
+use crate::cuda::{Buffer, Gpu, View};
 use crate::linear_map::LinearMap;
 use crate::storage::Element;
 
@@ -24,5 +26,13 @@ impl LinearMap for InterpolateDims {
 
     fn transpose<T: Element>(&self, dy: &[T]) -> Vec<T> {
         cpu::transpose(self, dy)
+    }
+
+    fn cuda_map(&self, gpu: &Gpu, x: View<'_>) -> Result<Buffer> {
+        cuda::forward(gpu, self, x)
+    }
+
+    fn cuda_transpose(&self, gpu: &Gpu, dy: View<'_>) -> Result<Buffer> {
+        cuda::transpose(gpu, self, dy)
     }
 }

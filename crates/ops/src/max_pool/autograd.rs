@@ -1,7 +1,7 @@
 //! The pooling, the scatter that is its gradient and the gather that is the scatter's, each other's gradients in turn.
 
 use super::{cpu, cuda};
-use crate::cuda::{Buffer, Gpu, View};
+use crate::cuda::{Arg, Buffer, Gpu, View};
 use crate::graph::wanted;
 use crate::operator::{Apply, Grads, Operator};
 use crate::planes::Planes;
@@ -106,11 +106,11 @@ impl Maxima for PoolDims {
     }
 
     fn cuda_maxima(&self, gpu: &Gpu, x: View<'_>, with_places: bool) -> Result<(Buffer, Option<Buffer>)> {
-        cuda::forward(gpu, self, x, with_places)
+        cuda::WINDOWS.forward(gpu, &self.planes, vec![Arg::Sizes(self.cuda())], x, with_places)
     }
 
     fn cuda_scatter(&self, gpu: &Gpu, places: &Buffer, dy: View<'_>) -> Result<Buffer> {
-        cuda::scatter(gpu, self, places, dy)
+        cuda::WINDOWS.scatter(gpu, &self.planes, vec![Arg::Sizes(self.cuda())], places, dy)
     }
 }
 

@@ -6,6 +6,7 @@ mod cuda;
 mod spec;
 
 pub(crate) use autograd::{MaxPool, Maxima, Places, max_pool, max_pool_with_indices};
+pub(crate) use cuda::Kernels;
 pub use spec::MaxPoolSpec;
 
 use crate::Result;

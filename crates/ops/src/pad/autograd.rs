@@ -1,8 +1,9 @@
 //! Padding as a candle operator: a linear map of positions, and a constant in which its derivatives have no part.
 
-use super::cpu;
 use super::spec::PadDims;
+use super::{cpu, cuda};
 use crate::Result;
+use crate::cuda::{Buffer, Gpu, View};
 use crate::graph::wanted;
 use crate::linear_map::{LinearMap, Transpose};
 use crate::operator::{Apply, Grads, Operator};
@@ -37,6 +38,14 @@ impl LinearMap for PadDims {
     fn transpose<T: Element>(&self, dy: &[T]) -> Vec<T> {
         cpu::transpose(self, dy)
     }
+
+    fn cuda_map(&self, gpu: &Gpu, x: View<'_>) -> Result<Buffer> {
+        cuda::forward(gpu, self, 0., x)
+    }
+
+    fn cuda_transpose(&self, gpu: &Gpu, dy: View<'_>) -> Result<Buffer> {
+        cuda::transpose(gpu, self, dy)
+    }
 }
 
 impl Operator<1> for Pad {
@@ -50,6 +59,10 @@ impl Operator<1> for Pad {
 
     fn run<T: Element>(&self, [x]: [&[T]; 1]) -> Result<Vec<T>> {
         Ok(cpu::forward(&self.dims, T::from_f64(self.value), x))
+    }
+
+    fn cuda(&self, gpu: &Gpu, [x]: [View<'_>; 1]) -> Result<Buffer> {
+        cuda::forward(gpu, &self.dims, self.value, x)
     }
 
     fn backward(&self, [x]: [&Tensor; 1], _: &Tensor, dy: &Tensor) -> Grads<1> {

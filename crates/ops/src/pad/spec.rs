@@ -34,6 +34,7 @@ impl Default for PadMode {
 pub(super) struct PadDims {
     pub(super) planes: Planes,
     pub(super) axes: [Axis; 3],
+    pub(super) mode: PadMode,
 }
 
 /// One axis: where each position of the output comes from; `None` where that is the constant.
@@ -67,7 +68,7 @@ impl PadMode {
                 *axis = Axis::new(self, extents[i], padding[i].0, inner[i]);
             }
         }
-        Ok(PadDims { planes, axes })
+        Ok(PadDims { planes, axes, mode: self })
     }
 
     fn check(self, op: &'static str, extents: &[usize], padding: (usize, usize), extent: usize) -> Result<()> {

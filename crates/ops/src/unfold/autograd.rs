@@ -1,7 +1,9 @@
 //! Unfolding as a linear map, folding being its transpose: which kernel is which.
 
-use super::cpu;
 use super::spec::UnfoldDims;
+use super::{cpu, cuda};
+use crate::Result;
+use crate::cuda::{Buffer, Gpu, View};
 use crate::linear_map::LinearMap;
 use crate::storage::Element;
 
@@ -24,5 +26,13 @@ impl LinearMap for UnfoldDims {
 
     fn transpose<T: Element>(&self, dy: &[T]) -> Vec<T> {
         cpu::fold(self, dy)
+    }
+
+    fn cuda_map(&self, gpu: &Gpu, x: View<'_>) -> Result<Buffer> {
+        cuda::unfold(gpu, self, x)
+    }
+
+    fn cuda_transpose(&self, gpu: &Gpu, dy: View<'_>) -> Result<Buffer> {
+        cuda::fold(gpu, self, dy)
     }
 }

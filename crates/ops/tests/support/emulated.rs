@@ -9,24 +9,11 @@ use taper_cuda_emulator::{Emulator, Order};
 
 /// The operators that reference vectors call and that have no CUDA kernel yet, nor perhaps their gradients.
 const WITHOUT_KERNELS: &[&str] = &[
-    "adaptive_avg_pool1d",
-    "adaptive_avg_pool2d",
-    "adaptive_avg_pool3d",
-    "adaptive_max_pool1d_with_indices",
-    "adaptive_max_pool2d_with_indices",
-    "adaptive_max_pool3d_with_indices",
-    "avg_pool1d",
-    "avg_pool2d",
-    "avg_pool3d",
     "batch_norm",
     "binary_cross_entropy_with_logits",
     "celu",
-    "conv1d",
-    "conv2d",
-    "conv3d",
     "cross_entropy",
     "elu",
-    "fold2d",
     "fractional_max_pool2d_with_indices",
     "fractional_max_pool3d_with_indices",
     "gelu",
@@ -39,9 +26,6 @@ const WITHOUT_KERNELS: &[&str] = &[
     "hardtanh",
     "huber_loss",
     "instance_norm",
-    "interpolate1d",
-    "interpolate2d",
-    "interpolate3d",
     "kl_div",
     "l1_loss",
     "layer_norm",
@@ -57,9 +41,6 @@ const WITHOUT_KERNELS: &[&str] = &[
     "mish",
     "mse_loss",
     "nll_loss",
-    "pad1d",
-    "pad2d",
-    "pad3d",
     "prelu",
     "relu",
     "relu6",
@@ -75,7 +56,6 @@ const WITHOUT_KERNELS: &[&str] = &[
     "tanh",
     "tanhshrink",
     "threshold",
-    "unfold2d",
 ];
 
 /// A way to run kernels, another for each number.

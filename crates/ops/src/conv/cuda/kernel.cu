@@ -34,12 +34,6 @@ KERNEL void conv(const scalar_t *x, const scalar_t *w, const scalar_t *b, scalar
   }
 }
 
-// The tap under which an output's window holds a position; -1 where it steps over it.
-__device__ inline index_t tap_of(const WindowAxis &axis, index_t input, index_t output) {
-  index_t offset = input + axis.padding - output * axis.stride;
-  return offset % axis.dilation == 0 ? offset / axis.dilation : -1;
-}
-
 // dx, of `n` elements: b + the transpose of ⋆ w, of dy.
 KERNEL void conv_input_grad(const scalar_t *dy, const scalar_t *w, const scalar_t *b, scalar_t *dx, Conv conv,
                             index_t n) {
@@ -71,12 +65,6 @@ KERNEL void conv_input_grad(const scalar_t *dy, const scalar_t *w, const scalar_
     }
     store(dx, i, sum);
   }
-}
-
-// The position under a tap of an output's window; -1 where it lies in the padding.
-__device__ inline index_t position_of(const WindowAxis &axis, index_t output, index_t tap) {
-  index_t position = output * axis.stride - axis.padding + tap * axis.dilation;
-  return position < axis.input ? position : -1;
 }
 
 // dw, of `n` elements, from x and dy of `samples` samples: a block an element.
