@@ -112,3 +112,4 @@ pub use error::{Error, Result};
 pub use layouts::MemoryLayout;
 pub use properties::Shift;
 pub use report::{Assertion, Element, Failure, InputReport, Report};
+pub use second_order::on_attached_thread;

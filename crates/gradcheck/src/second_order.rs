@@ -98,8 +98,27 @@ impl GradCheck {
     }
 }
 
-/// Runs `work` on a fresh thread where candle keeps incoming gradients attached.
-fn on_attached_thread<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> {
+/// Runs `work` on a fresh thread where candle keeps incoming gradients attached, so that gradients have gradients.
+///
+/// # Cost
+/// That of [`GradCheck::check_second_order`], whose thread this is.
+///
+/// # Errors
+/// Where the thread cannot be started.
+///
+/// ```
+/// use candle_core::{Device, Var};
+///
+/// let second = taper_gradcheck::on_attached_thread(|| -> candle_core::Result<f64> {
+///     let x = Var::new(3f64, &Device::Cpu)?;
+///     let first = x.powf(3.)?.backward()?;
+///     let second = first.get(&x).map(|gradient| gradient.backward()).transpose()?;
+///     second.and_then(|second| second.get(&x).map(|x| x.to_scalar())).unwrap_or(Ok(0.))
+/// });
+/// assert!((second.unwrap()? - 18.).abs() < 1e-12);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn on_attached_thread<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> {
     static TURN: Mutex<()> = Mutex::new(());
     std::thread::scope(|scope| {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);

@@ -115,7 +115,7 @@ pub(crate) fn launch(launch: LoweredLaunch<'_>) -> Result<()> {
     let arguments = launch.arguments.into_iter().map(argument).collect::<Result<_>>()?;
     let work = match launch.work {
         Work::Each(count) => Count::Threads(count),
-        Work::Blocks(count) => Count::Blocks(count),
+        Work::Warps(count) | Work::Blocks(count) => Count::Blocks(count),
     };
     (emulated.launcher)(Launch { kernel: op, source, definitions, function: launch.function, work, arguments })
         .map_err(|reason| Error::Cuda { op, reason })

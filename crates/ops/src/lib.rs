@@ -58,6 +58,7 @@ mod simd;
 mod softmax;
 mod storage;
 mod strip;
+mod sums;
 mod unfold;
 mod unpool;
 mod window;

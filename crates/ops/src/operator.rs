@@ -129,3 +129,45 @@ impl<O: Operator<3>> CustomOp3 for Custom<O> {
         self.0.backward([a, b, c], output, grad).map(Into::into)
     }
 }
+
+#[cfg(all(test, feature = "emulate"))]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+    use candle_core::{DType, Device};
+    use std::rc::Rc;
+
+    struct Identity;
+
+    impl Operator<1> for Identity {
+        fn name(&self) -> &'static str {
+            "identity"
+        }
+
+        fn shape(&self) -> Shape {
+            Shape::from(2)
+        }
+
+        fn run<T: Element>(&self, [x]: [&[T]; 1]) -> Result<Vec<T>> {
+            Ok(x.to_vec())
+        }
+
+        fn backward(&self, _: [&Tensor; 1], _: &Tensor, dy: &Tensor) -> Grads<1> {
+            Ok([Some(dy.clone())])
+        }
+    }
+
+    /// What has no kernel says so, and is not computed elsewhere.
+    #[test]
+    fn without_a_kernel_there_is_an_error() {
+        let x = Tensor::zeros(2, DType::F32, &Device::Cpu).unwrap();
+        assert!(Identity.apply([&x]).is_ok());
+        let outcome = crate::emulation::emulated(Rc::new(|_| Ok(())), false, || Identity.apply([&x]));
+        let error = Error::from(outcome.unwrap_err());
+        assert!(matches!(error, Error::NoCudaKernel { op: "identity" }), "{error}");
+        assert_eq!(
+            error.to_string(),
+            "identity: has no CUDA kernel; move its tensors to the CPU with `to_device(&Device::Cpu)`"
+        );
+    }
+}

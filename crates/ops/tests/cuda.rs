@@ -16,8 +16,7 @@ use support::pooling::{Geometry, bits, filled, geometry, layouts, pattern};
 use taper_cuda_emulator::Emulator;
 use taper_gradcheck::strategies::conv_geometry;
 use taper_ops::{
-    Draw, Error, MaxPoolSpec, alpha_dropout, conv_transpose2d, conv3d, dropout, dropout2d, max_pool3d,
-    max_pool3d_with_indices,
+    Draw, MaxPoolSpec, alpha_dropout, conv_transpose2d, conv3d, dropout, dropout2d, max_pool3d, max_pool3d_with_indices,
 };
 
 proptest! {
@@ -118,18 +117,4 @@ fn half_precision_is_stored_exactly() {
             assert_eq!(bits(&y), bits(&expected), "{dtype:?} {p}");
         }
     }
-}
-
-/// What has no kernel says so, and is not computed elsewhere.
-#[test]
-fn without_a_kernel_there_is_an_error() {
-    let x = Tensor::zeros((2, 3), DType::F32, &Device::Cpu).unwrap();
-    let target = Tensor::new(&[0u32, 1], &Device::Cpu).unwrap();
-    let outcome = Emulator::default().run(|| taper_ops::nll_loss(&x, &target, &taper_ops::NllLossSpec::default()));
-    let error = outcome.unwrap_err();
-    assert!(matches!(error, Error::NoCudaKernel { .. }), "{error}");
-    assert!(
-        error.to_string().ends_with(": has no CUDA kernel; move its tensors to the CPU with `to_device(&Device::Cpu)`"),
-        "{error}"
-    );
 }

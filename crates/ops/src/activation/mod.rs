@@ -1,6 +1,7 @@
 //! The activations: functions applied element by element, each with its first and second derivative.
 
 mod cpu;
+mod cuda;
 mod gates;
 mod rectifiers;
 mod smooth;

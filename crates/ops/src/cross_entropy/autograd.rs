@@ -4,9 +4,11 @@
 //! tracked operators, so that there are derivatives of every order.
 
 use super::cpu::{self, Normaliser};
+use super::cuda;
 use super::second_order::Terms;
 use super::spec::Loss;
 use crate::Result;
+use crate::cuda::{Buffer, Gpu, View};
 use crate::graph::{saved, wanted};
 use crate::operator::{Apply, Grads, Operator};
 use crate::storage::Element;
@@ -17,11 +19,20 @@ use std::sync::{Arc, OnceLock};
 struct Shared {
     loss: Loss,
     normalisers: OnceLock<Vec<Normaliser>>,
+    on_device: OnceLock<cuda::Normalisers>,
 }
 
 impl Shared {
     fn normalisers<T: Element>(&self, x: &[T]) -> &[Normaliser] {
         self.normalisers.get_or_init(|| cpu::normalisers(&self.loss, x))
+    }
+
+    fn on_device(&self, gpu: &Gpu, x: View<'_>) -> Result<&cuda::Normalisers> {
+        if let Some(normalisers) = self.on_device.get() {
+            return Ok(normalisers);
+        }
+        let normalisers = cuda::Normalisers::new(gpu, &self.loss, x)?;
+        Ok(self.on_device.get_or_init(|| normalisers))
     }
 }
 
@@ -36,7 +47,7 @@ struct TargetGrad(Arc<Shared>);
 
 impl CrossEntropy {
     pub(super) fn new(loss: Loss) -> Self {
-        Self(Arc::new(Shared { loss, normalisers: OnceLock::new() }))
+        Self(Arc::new(Shared { loss, normalisers: OnceLock::new(), on_device: OnceLock::new() }))
     }
 }
 
@@ -50,7 +61,11 @@ impl Operator<1> for CrossEntropy {
     }
 
     fn run<T: Element>(&self, [x]: [&[T]; 1]) -> Result<Vec<T>> {
-        Ok(cpu::forward(&self.0.loss, x, None, self.0.normalisers(x)))
+        cpu::forward(&self.0.loss, x, None, self.0.normalisers(x))
+    }
+
+    fn cuda(&self, gpu: &Gpu, [x]: [View<'_>; 1]) -> Result<Buffer> {
+        cuda::forward(gpu, &self.0.loss, x, None, self.0.on_device(gpu, x)?)
     }
 
     fn backward(&self, [x]: [&Tensor; 1], _y: &Tensor, dy: &Tensor) -> Grads<1> {
@@ -68,7 +83,11 @@ impl Operator<2> for CrossEntropy {
     }
 
     fn run<T: Element>(&self, [x, target]: [&[T]; 2]) -> Result<Vec<T>> {
-        Ok(cpu::forward(&self.0.loss, x, Some(target), self.0.normalisers(x)))
+        cpu::forward(&self.0.loss, x, Some(target), self.0.normalisers(x))
+    }
+
+    fn cuda(&self, gpu: &Gpu, [x, target]: [View<'_>; 2]) -> Result<Buffer> {
+        cuda::forward(gpu, &self.0.loss, x, Some(target), self.0.on_device(gpu, x)?)
     }
 
     fn backward(&self, [x, target]: [&Tensor; 2], _y: &Tensor, dy: &Tensor) -> Grads<2> {
@@ -88,7 +107,11 @@ impl Operator<2> for LogitsGrad {
     }
 
     fn run<T: Element>(&self, [x, dy]: [&[T]; 2]) -> Result<Vec<T>> {
-        Ok(cpu::logits_grad(&self.0.loss, x, None, dy, self.0.normalisers(x)))
+        cpu::logits_grad(&self.0.loss, x, None, dy, self.0.normalisers(x))
+    }
+
+    fn cuda(&self, gpu: &Gpu, [x, dy]: [View<'_>; 2]) -> Result<Buffer> {
+        cuda::logits_grad(gpu, &self.0.loss, [x, dy], None, self.0.on_device(gpu, x)?)
     }
 
     fn backward(&self, [x, dy]: [&Tensor; 2], _dx: &Tensor, ddx: &Tensor) -> Grads<2> {
@@ -108,7 +131,11 @@ impl Operator<3> for LogitsGrad {
     }
 
     fn run<T: Element>(&self, [x, target, dy]: [&[T]; 3]) -> Result<Vec<T>> {
-        Ok(cpu::logits_grad(&self.0.loss, x, Some(target), dy, self.0.normalisers(x)))
+        cpu::logits_grad(&self.0.loss, x, Some(target), dy, self.0.normalisers(x))
+    }
+
+    fn cuda(&self, gpu: &Gpu, [x, target, dy]: [View<'_>; 3]) -> Result<Buffer> {
+        cuda::logits_grad(gpu, &self.0.loss, [x, dy], Some(target), self.0.on_device(gpu, x)?)
     }
 
     fn backward(&self, [x, target, dy]: [&Tensor; 3], _dx: &Tensor, ddx: &Tensor) -> Grads<3> {
@@ -129,6 +156,10 @@ impl Operator<2> for TargetGrad {
 
     fn run<T: Element>(&self, [x, dy]: [&[T]; 2]) -> Result<Vec<T>> {
         Ok(cpu::target_grad(&self.0.loss, x, dy, self.0.normalisers(x)))
+    }
+
+    fn cuda(&self, gpu: &Gpu, [x, dy]: [View<'_>; 2]) -> Result<Buffer> {
+        cuda::target_grad(gpu, &self.0.loss, [x, dy], self.0.on_device(gpu, x)?)
     }
 
     fn backward(&self, [x, dy]: [&Tensor; 2], _dtarget: &Tensor, ddtarget: &Tensor) -> Grads<2> {

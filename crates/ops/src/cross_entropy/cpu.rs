@@ -3,11 +3,11 @@
 //! Logarithms and sums are kept in float64, whatever the logits are: they cost nothing beside the exponentials.
 
 use super::spec::{Loss, Target};
-use crate::Reduction;
 use crate::parallel::{build, for_each_item};
 use crate::simd::Tier;
 use crate::softmax::max_and_sum;
 use crate::storage::Element;
+use crate::{Reduction, Result};
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
@@ -34,17 +34,34 @@ impl Normaliser {
     }
 }
 
+/// What the positions should have been.
+#[derive(Clone, Copy)]
+enum Targets<'a, T> {
+    Classes(&'a [Option<usize>]),
+    /// None at all for what does not ask.
+    Probabilities(Option<&'a [T]>),
+}
+
+impl<'a, T> Targets<'a, T> {
+    fn new(loss: &'a Loss, target: Option<&'a [T]>) -> Result<Self> {
+        Ok(match &loss.target {
+            Target::Classes(classes) => Self::Classes(classes.on_host("cross_entropy")?),
+            Target::Probabilities => Self::Probabilities(target),
+        })
+    }
+}
+
 /// One position of the logits: where its classes lie, and what it should have been.
 struct Position<'a, T> {
     loss: &'a Loss,
     index: usize,
     first: usize,
-    target: Option<&'a [T]>,
+    targets: Targets<'a, T>,
 }
 
 impl<'a, T: Element> Position<'a, T> {
-    fn new(loss: &'a Loss, target: Option<&'a [T]>, index: usize) -> Self {
-        Self { loss, index, first: loss.dims.at(index, 0), target }
+    fn new(loss: &'a Loss, targets: Targets<'a, T>, index: usize) -> Self {
+        Self { loss, index, first: loss.dims.at(index, 0), targets }
     }
 
     fn at(&self, class: usize) -> usize {
@@ -52,13 +69,13 @@ impl<'a, T: Element> Position<'a, T> {
     }
 
     fn ignored(&self) -> bool {
-        matches!(&self.loss.target, Target::Classes(classes) if classes[self.index].is_none())
+        matches!(self.targets, Targets::Classes(classes) if classes[self.index].is_none())
     }
 
     /// The classes whose share may differ from 0.
     fn shared(&self) -> Range<usize> {
-        match &self.loss.target {
-            Target::Classes(classes) if self.loss.label_smoothing == 0. => {
+        match self.targets {
+            Targets::Classes(classes) if self.loss.label_smoothing == 0. => {
                 classes[self.index].map_or(0..0, |class| class..class + 1)
             }
             _ => 0..self.loss.dims.classes,
@@ -67,9 +84,9 @@ impl<'a, T: Element> Position<'a, T> {
 
     /// q[n, c], the weight of −log p[n, c] in the loss of a position that is not ignored.
     fn share(&self, class: usize) -> f64 {
-        let target = match (&self.loss.target, self.target) {
-            (Target::Classes(classes), _) => f64::from(classes[self.index] == Some(class)),
-            (Target::Probabilities, target) => target.map_or(0., |target| target[self.at(class)].to_f64()),
+        let target = match self.targets {
+            Targets::Classes(classes) => f64::from(classes[self.index] == Some(class)),
+            Targets::Probabilities(target) => target.map_or(0., |target| target[self.at(class)].to_f64()),
         };
         let smoothing = self.loss.label_smoothing;
         self.loss.weight.of(class) * ((1. - smoothing) * target + smoothing / self.loss.dims.classes as f64)
@@ -84,7 +101,7 @@ pub(super) fn normalisers<T: Element>(loss: &Loss, x: &[T]) -> Vec<Normaliser> {
             out[0] = Normaliser { max: max.to_f64(), log_sum: sum.ln() };
             return;
         }
-        let position = Position::<T>::new(loss, None, index);
+        let position = Position::<T>::new(loss, Targets::Probabilities(None), index);
         let logits = || (0..classes).map(|class| x[position.at(class)]);
         let max = logits().fold(T::neg_infinity(), num_traits::Float::max);
         let sum: f64 = logits().map(|x| (x - max).vexp().to_f64()).sum();
@@ -93,11 +110,17 @@ pub(super) fn normalisers<T: Element>(loss: &Loss, x: &[T]) -> Vec<Normaliser> {
 }
 
 /// The losses of the positions, reduced as the loss says; always added in the order of the positions.
-pub(super) fn forward<T: Element>(loss: &Loss, x: &[T], target: Option<&[T]>, normalisers: &[Normaliser]) -> Vec<T> {
+pub(super) fn forward<T: Element>(
+    loss: &Loss,
+    x: &[T],
+    target: Option<&[T]>,
+    normalisers: &[Normaliser],
+) -> Result<Vec<T>> {
+    let targets = Targets::new(loss, target)?;
     let classes = loss.dims.classes;
     let mut losses = vec![0f64; loss.dims.positions()];
     for_each_item(&mut losses, 1, classes, |index, out| {
-        let position = Position::new(loss, target, index);
+        let position = Position::new(loss, targets, index);
         if position.ignored() {
             return;
         }
@@ -110,12 +133,12 @@ pub(super) fn forward<T: Element>(loss: &Loss, x: &[T], target: Option<&[T]>, no
             })
             .sum();
     });
-    match loss.reduction {
+    Ok(match loss.reduction {
         Reduction::None => losses.into_iter().map(T::from_f64).collect(),
         Reduction::Sum | Reduction::Mean | Reduction::BatchMean => {
             vec![T::from_f64(losses.iter().fold(0., |sum, loss| sum + loss) / loss.divisor)]
         }
-    }
+    })
 }
 
 pub(super) fn logits_grad<T: Element>(
@@ -124,8 +147,9 @@ pub(super) fn logits_grad<T: Element>(
     target: Option<&[T]>,
     dy: &[T],
     normalisers: &[Normaliser],
-) -> Vec<T> {
-    for_each_position(loss, target, EXP, |position, first, dx| {
+) -> Result<Vec<T>> {
+    let targets = Targets::new(loss, target)?;
+    Ok(for_each_position(loss, targets, EXP, |position, first, dx| {
         let dy = position_grad(loss, dy, position.index);
         let mass: f64 = position.shared().map(|class| position.share(class)).sum();
         let normaliser = normalisers[position.index];
@@ -142,7 +166,7 @@ pub(super) fn logits_grad<T: Element>(
             let dx = &mut dx[position.at(class) - first];
             *dx = T::from_f64(dx.to_f64() - dy * position.share(class));
         }
-    })
+    }))
 }
 
 /// The probabilities of one position's classes, which lie side by side, times `scale`.
@@ -167,7 +191,7 @@ impl<T: Element> WithSimd for Probabilities<'_, T> {
 
 /// The gradient of class probabilities.
 pub(super) fn target_grad<T: Element>(loss: &Loss, x: &[T], dy: &[T], normalisers: &[Normaliser]) -> Vec<T> {
-    for_each_position(loss, None, 1, |position: Position<'_, T>, first, dtarget| {
+    for_each_position(loss, Targets::Probabilities(None), 1, |position: Position<'_, T>, first, dtarget| {
         let dy = position_grad(loss, dy, position.index);
         for class in 0..loss.dims.classes {
             let at = position.at(class);
@@ -181,14 +205,14 @@ pub(super) fn target_grad<T: Element>(loss: &Loss, x: &[T], dy: &[T], normaliser
 /// index of its first element. `cost` is the work of an element.
 fn for_each_position<T: Element>(
     loss: &Loss,
-    target: Option<&[T]>,
+    targets: Targets<'_, T>,
     cost: usize,
     f: impl Fn(Position<'_, T>, usize, &mut [T]) + Sync,
 ) -> Vec<T> {
     let (inner, sample) = (loss.dims.inner, loss.dims.classes * loss.dims.inner);
     build(loss.dims.samples * sample, T::zero(), sample, sample * cost, |n, run| {
         for index in n * inner..(n + 1) * inner {
-            let position = Position::new(loss, target, index);
+            let position = Position::new(loss, targets, index);
             if !position.ignored() {
                 f(position, n * sample, run);
             }

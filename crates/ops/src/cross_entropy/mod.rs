@@ -2,6 +2,7 @@
 
 mod autograd;
 mod cpu;
+mod cuda;
 mod second_order;
 mod spec;
 
@@ -42,7 +43,7 @@ use spec::{Loss, Target};
 /// Shapes that do not belong together, a class index outside `0 … C − 1`, a label smoothing outside [0, 1], an
 /// `ignore_index` of 0 or more with class probabilities, dtypes other than those named (bf16, f16, f32 and f64 for the logits). A mean
 /// over nothing, where every target is ignored or there are no samples, has no value and is refused; the reference gives
-/// NaN.
+/// NaN. On a CUDA device class indices are refused there too, for one wait for the device a call.
 ///
 /// # Source
 ///

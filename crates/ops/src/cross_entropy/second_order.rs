@@ -4,8 +4,9 @@
 //! s = dloss / divisor, the gradients are `dlogits = s · (Q · p − q)` and `dtarget = −s · (1 − ε) · w · log p`.
 
 use super::spec::{Loss, Target};
-use crate::Reduction;
-use candle_core::{Result, Tensor};
+use crate::classes::{Classes, one_hot};
+use crate::{Reduction, cuda};
+use candle_core::{Result, Shape, Tensor};
 
 /// The terms that the derivatives share, each of the logits' rank.
 pub(super) struct Terms<'a> {
@@ -22,8 +23,7 @@ impl<'a> Terms<'a> {
         let log_p = shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(axis)?.log()?)?;
         let mut weight_shape = vec![1; x.rank()];
         weight_shape[axis] = loss.dims.classes;
-        let weight: Vec<f64> = (0..loss.dims.classes).map(|class| loss.weight.of(class)).collect();
-        let weight = Tensor::from_vec(weight, weight_shape, x.device())?.to_dtype(x.dtype())?;
+        let weight = loss.weight.tensor(loss.dims.classes, x.dtype(), x.device())?.reshape(weight_shape)?;
         let dy = match loss.reduction {
             Reduction::None => dy.unsqueeze(axis)?,
             Reduction::Sum | Reduction::Mean | Reduction::BatchMean => dy.clone(),
@@ -38,11 +38,11 @@ impl<'a> Terms<'a> {
             let (smoothing, classes) = (loss.label_smoothing, loss.dims.classes as f64);
             target.affine(1. - smoothing, smoothing / classes)?.broadcast_mul(&self.weight)
         };
-        match target {
-            Some(target) => smooth(target),
-            None => {
-                let target = Tensor::from_vec(one_hot(loss), loss.dims.shape.as_slice(), self.log_p.device())?;
-                let target = target.to_dtype(self.log_p.dtype())?;
+        match (target, &loss.target) {
+            (Some(target), _) => smooth(target),
+            (None, Target::Probabilities) => self.log_p.zeros_like(),
+            (None, Target::Classes(classes)) => {
+                let target = self.one_hot(classes)?;
                 smooth(&target)?.broadcast_mul(&target.sum_keepdim(loss.dims.class_axis)?)
             }
         }
@@ -77,17 +77,21 @@ impl<'a> Terms<'a> {
         };
         sum / self.loss.divisor
     }
-}
 
-/// Class indices in the logits' shape: 1 at the class, 0 elsewhere and at ignored positions.
-fn one_hot(loss: &Loss) -> Vec<f64> {
-    let mut out = vec![0.; loss.dims.positions() * loss.dims.classes];
-    if let Target::Classes(targets) = &loss.target {
-        for (position, target) in targets.iter().enumerate() {
-            if let Some(class) = target {
-                out[loss.dims.at(position, *class)] = 1.;
+    /// Class indices in the logits' shape: 1 at the class, 0 elsewhere and at ignored positions.
+    fn one_hot(&self, classes: &Classes) -> Result<Tensor> {
+        let (dims, shape) = (&self.loss.dims, Shape::from(self.loss.dims.shape.as_slice()));
+        match classes {
+            Classes::OnDevice(chosen) => cuda::tensor(&self.log_p, &shape, |gpu| one_hot(gpu, dims, chosen)),
+            Classes::OnHost(classes) => {
+                let mut out = vec![0.; dims.positions() * dims.classes];
+                for (position, class) in classes.iter().enumerate() {
+                    if let Some(class) = class {
+                        out[dims.at(position, *class)] = 1.;
+                    }
+                }
+                Tensor::from_vec(out, shape, self.log_p.device())?.to_dtype(self.log_p.dtype())
             }
         }
     }
-    out
 }

@@ -1,6 +1,6 @@
 //! What a caller may ask of the cross entropy, and the checked form of it.
 
-use crate::classes::{ClassDims, ClassWeights, holds_indices};
+use crate::classes::{ClassDims, ClassWeights, Classes, holds_indices};
 use crate::error::expect_shape;
 use crate::{Error, Reduction, Result};
 use candle_core::Tensor;
@@ -57,8 +57,8 @@ impl CrossEntropySpec {
 /// What each position should have been.
 #[derive(Debug)]
 pub(super) enum Target {
-    /// A class each; `None` is ignored.
-    Classes(Vec<Option<usize>>),
+    /// A class each.
+    Classes(Classes),
     /// A distribution over the classes each, given as a second tensor.
     Probabilities,
 }
@@ -82,12 +82,8 @@ impl Loss {
             let (argument, expected) = ("label_smoothing", "between 0 and 1");
             return Err(Error::Value { op, argument, expected, value: spec.label_smoothing });
         }
-        let weight = ClassWeights::new(op, logits.dtype(), dims.classes, spec.weight.as_ref())?;
-        let target = read_target(op, &dims, target, spec)?;
-        let total = match &target {
-            Target::Probabilities => dims.positions() as f64,
-            Target::Classes(classes) => weight.total(classes),
-        };
+        let weight = ClassWeights::new(op, logits, dims.classes, spec.weight.as_ref())?;
+        let (target, total) = read_target(op, &dims, target, spec, &weight)?;
         let divisor = spec.reduction.divisor(op, dims.samples, "the total weight of the targets", total)?.unwrap_or(1.);
         let (reduction, label_smoothing) = (spec.reduction, spec.label_smoothing);
         Ok(Self { dims, target, reduction, label_smoothing, weight, divisor })
@@ -101,18 +97,26 @@ impl Loss {
     }
 }
 
-fn read_target(op: &'static str, dims: &ClassDims, target: &Tensor, spec: &CrossEntropySpec) -> Result<Target> {
+/// The target, and what a mean divides by.
+fn read_target(
+    op: &'static str,
+    dims: &ClassDims,
+    target: &Tensor,
+    spec: &CrossEntropySpec,
+    weight: &ClassWeights,
+) -> Result<(Target, f64)> {
     if target.dtype().is_float() {
         expect_shape(op, "target (class probabilities)", &dims.shape, target)?;
         if spec.ignore_index >= 0 {
             let (argument, expected) = ("ignore_index", "negative (unused) with class probabilities");
             return Err(Error::Value { op, argument, expected, value: spec.ignore_index as f64 });
         }
-        return Ok(Target::Probabilities);
+        return Ok((Target::Probabilities, dims.positions() as f64));
     }
     if !holds_indices(target) {
         let supported = "u8, u32, i64 (class indices) or the dtype of the logits (class probabilities)";
         return Err(Error::DType { op, dtype: target.dtype(), supported });
     }
-    Ok(Target::Classes(dims.read(op, target, spec.ignore_index)?))
+    let (classes, total) = dims.read(op, target, spec.ignore_index, weight)?;
+    Ok((Target::Classes(classes), total))
 }

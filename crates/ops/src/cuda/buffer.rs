@@ -1,5 +1,6 @@
 //! Device memory: owned, and as a kernel's input sees it.
 
+use crate::{Error, Result};
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CudaStorage, DType, Device};
 
@@ -50,6 +51,22 @@ pub(crate) enum MemoryMut<'a> {
 impl Buffer {
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    /// The integers of it, in the host's memory: waits until the device has written them.
+    pub(crate) fn to_vec_i64(&self, op: &'static str) -> Result<Vec<i64>> {
+        let copy;
+        let storage = match &self.storage {
+            Owned::Host(storage) => storage,
+            Owned::Device(storage) => {
+                copy = storage.to_cpu_storage()?;
+                &copy
+            }
+        };
+        match storage {
+            CpuStorage::I64(values) => Ok(values[..self.len].to_vec()),
+            other => Err(Error::DType { op, dtype: other.dtype(), supported: "i64" }),
+        }
     }
 
     /// All of the elements, to read.

@@ -45,10 +45,10 @@ pub(super) fn launch(device: &CudaDevice, launch: Launch<'_>) -> Result<()> {
             Held::Value(words) => builder.arg(words.first().unwrap_or(&0)),
         };
     }
-    let (Work::Each(count) | Work::Blocks(count)) = launch.work;
     let blocks = match launch.work {
-        Work::Each(_) => count.div_ceil(BLOCK as usize),
-        Work::Blocks(_) => count,
+        Work::Each(count) => count.div_ceil(BLOCK as usize),
+        Work::Warps(count) => count.div_ceil((BLOCK / 32) as usize),
+        Work::Blocks(count) => count,
     };
     let config =
         LaunchConfig { grid_dim: (blocks.min(GRID) as u32, 1, 1), block_dim: (BLOCK, 1, 1), shared_mem_bytes: 0 };

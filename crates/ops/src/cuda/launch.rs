@@ -11,9 +11,11 @@ use candle_core::{CpuStorage, DType, Device, Layout, Shape, WithDType};
 use half::{bf16, f16};
 
 /// What is compiled in front of every kernel file, in order.
-const PRELUDE: [&str; 5] = [
+const PRELUDE: [&str; 7] = [
     include_str!("prelude.cuh"),
     include_str!("reduce.cuh"),
+    include_str!("../math.cuh"),
+    include_str!("../elementwise/passes.cuh"),
     include_str!("../random.cuh"),
     include_str!("../window.cuh"),
     include_str!("../max_pool/maximum.cuh"),
@@ -36,6 +38,8 @@ pub(crate) struct Kernel {
 pub(crate) enum Work {
     /// One thread an element; the kernel's `EACH` takes what the grid has not.
     Each(usize),
+    /// One warp an item; the kernel's `EACH_GROUP` takes what the grid has not, and runs with any multiple of 32 threads.
+    Warps(usize),
     /// One block an item; the kernel's `EACH_BLOCK` takes what the grid has not, and runs with any multiple of 32 threads.
     Blocks(usize),
 }
@@ -57,6 +61,8 @@ pub(crate) enum Arg<'a> {
     Sizes(Vec<usize>),
     /// `real_t`.
     Real(f64),
+    /// `double`.
+    Double(f64),
     /// `unsigned long long`.
     Word(u64),
 }
@@ -142,6 +148,11 @@ impl Gpu {
         self.scalar
     }
 
+    /// The type that kernels compute with: their `real_t`.
+    pub(crate) fn real(&self) -> DType {
+        if self.scalar == DType::F64 { DType::F64 } else { DType::F32 }
+    }
+
     /// `len` elements of the operator's own type, for a kernel to fill.
     pub(crate) fn alloc(&self, len: usize) -> Result<Buffer> {
         self.alloc_of(self.scalar, len)
@@ -187,7 +198,7 @@ impl Gpu {
         work: Work,
         args: Vec<Arg<'_>>,
     ) -> Result<()> {
-        let (Work::Each(count) | Work::Blocks(count)) = work;
+        let (Work::Each(count) | Work::Warps(count) | Work::Blocks(count)) = work;
         if count == 0 {
             return Ok(());
         }
@@ -214,7 +225,7 @@ impl Arg<'_> {
             Self::Update(view) => view.len > NARROW,
             Self::Size(size) => *size > NARROW,
             Self::Sizes(sizes) => sizes.iter().any(|&size| size > NARROW),
-            Self::Null | Self::Real(_) | Self::Word(_) => false,
+            Self::Null | Self::Real(_) | Self::Double(_) | Self::Word(_) => false,
         }
     }
 }
@@ -248,6 +259,7 @@ fn lower<'a>(kernel: &'static Kernel, scalar: DType, arg: Arg<'a>, wide: bool) -
         Arg::Sizes(all) => sizes(&all)?,
         Arg::Real(real) if scalar == DType::F64 => Argument::Value(Value::new(&real.to_ne_bytes())),
         Arg::Real(real) => Argument::Value(Value::new(&(real as f32).to_ne_bytes())),
+        Arg::Double(real) => Argument::Value(Value::new(&real.to_ne_bytes())),
         Arg::Word(word) => Argument::Value(Value::new(&word.to_ne_bytes())),
     })
 }

@@ -13,7 +13,7 @@ mod buffer;
 mod driver;
 mod launch;
 
-pub(crate) use buffer::{Buffer, Memory, MemoryMut, View, ViewMut};
+pub(crate) use buffer::{Buffer, Memory, MemoryMut, Owned, View, ViewMut};
 #[cfg(feature = "cuda")]
 pub(crate) use driver::{pointer, pointer_mut};
 pub(crate) use launch::{Arg, Gpu, Kernel, Work};
@@ -23,7 +23,6 @@ pub(crate) use launch::{Argument, Launch};
 use crate::operator::Operator;
 use crate::storage::SUPPORTED;
 use crate::{Error, Result};
-use buffer::Owned;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CudaStorage, CustomOp1, DType, Device, Layout, Shape, Storage, Tensor};
 
@@ -74,6 +73,21 @@ fn run_on<const N: usize, O: Operator<N>>(
     operator.cuda(&gpu, std::array::from_fn(|i| view(copies[i].as_ref(), inputs[i])))
 }
 
+/// Whether operators on tensors of `device` launch kernels.
+pub(crate) fn runs_on(device: &Device) -> bool {
+    #[cfg(feature = "emulate")]
+    let emulated = crate::emulation::is_on();
+    #[cfg(not(feature = "emulate"))]
+    let emulated = false;
+    device.is_cuda() || emulated
+}
+
+/// The elements of `tensor` in row-major order, in memory of their own.
+pub(crate) fn copy(op: &'static str, tensor: &Tensor) -> Result<Buffer> {
+    let (storage, layout) = tensor.storage_and_layout();
+    Gpu::new(tensor.device().clone(), tensor.dtype()).row_major(memory(op, &storage)?, layout)
+}
+
 /// Calls `f` with `device`, which `tensor` is on, and the elements of `tensor` in row-major order.
 pub(crate) fn on_device<R>(
     op: &'static str,
@@ -83,13 +97,17 @@ pub(crate) fn on_device<R>(
 ) -> Result<R> {
     let gpu = Gpu::new(device, tensor.dtype());
     let (storage, layout) = tensor.storage_and_layout();
-    let memory = match &*storage {
-        Storage::Cpu(storage) => Memory::Host(storage),
-        Storage::Cuda(storage) => Memory::Device(storage),
-        Storage::Metal(_) => return Err(Error::OtherDevice { op }),
-    };
+    let memory = memory(op, &storage)?;
     let copy = row_major(&gpu, memory, layout)?;
     f(&gpu, view(copy.as_ref(), (memory, layout)))
+}
+
+fn memory<'a>(op: &'static str, storage: &'a Storage) -> Result<Memory<'a>> {
+    match storage {
+        Storage::Cpu(storage) => Ok(Memory::Host(storage)),
+        Storage::Cuda(storage) => Ok(Memory::Device(storage)),
+        Storage::Metal(_) => Err(Error::OtherDevice { op }),
+    }
 }
 
 /// A copy of the elements of `layout` in row-major order, where they do not lie so already.

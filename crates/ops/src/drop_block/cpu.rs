@@ -5,18 +5,19 @@ use super::spec::Blocks;
 use crate::parallel;
 use crate::storage::Element;
 
-/// The elements that no block drops, of all planes.
-pub(super) fn kept(blocks: &Blocks) -> usize {
+/// The number of elements over the number of those that no block drops; where there is none, over 1.
+pub(super) fn scale(blocks: &Blocks) -> f64 {
     let planes = &blocks.planes;
     let count = planes.output_len.checked_div(planes.plane_out).unwrap_or_default();
     let kept = |plane| dropped(blocks, plane).iter().filter(|dropped| !**dropped).count();
-    parallel::map(count, kept).into_iter().sum()
+    let kept: usize = parallel::map(count, kept).into_iter().sum();
+    planes.output_len as f64 / kept.max(1) as f64
 }
 
 /// `x · scale` outside the blocks, 0 within.
-pub(super) fn apply<T: Element>(DropBlock { blocks, scale }: &DropBlock, x: &[T]) -> Vec<T> {
+pub(super) fn apply<T: Element>(map: &DropBlock, x: &[T]) -> Vec<T> {
+    let (blocks, scale) = (&map.blocks, T::from_f64(map.scale()));
     let plane = blocks.planes.plane_in;
-    let scale = T::from_f64(*scale);
     parallel::build(x.len(), T::zero(), plane, plane.saturating_mul(4), |i, y| {
         for ((y, &x), dropped) in y.iter_mut().zip(&x[i * plane..]).zip(dropped(blocks, i)) {
             *y = if dropped { T::zero() } else { x * scale };

@@ -2,15 +2,13 @@
 
 mod autograd;
 mod cpu;
+mod cuda;
 mod spec;
 
-use crate::linear_map::Map;
-use crate::operator::Apply;
-use crate::{Draw, Result};
+use crate::{Draw, Result, linear_map};
 use autograd::DropBlock;
 use candle_core::Tensor;
 use spec::Blocks;
-use std::sync::Arc;
 
 /// Sets square blocks of each feature map to zero and scales what is left so that its sum stays in expectation.
 ///
@@ -61,8 +59,5 @@ pub fn drop_block2d(x: &Tensor, p: f64, block_size: usize, draw: Draw) -> Result
     if p == 0. {
         return Ok(x.clone());
     }
-    let kept = cpu::kept(&blocks);
-    // Where nothing is kept nothing is scaled.
-    let scale = x.elem_count() as f64 / kept.max(1) as f64;
-    Ok(Map(Arc::new(DropBlock { blocks, scale })).apply([x])?)
+    linear_map::apply(DropBlock::new(blocks), x)
 }

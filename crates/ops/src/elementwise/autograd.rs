@@ -7,7 +7,8 @@
 //! | [`Zip`]`(a, b)` | f(a, b), or their sum | `Partial by one (a, b, dy)` | |
 //! | [`Partial`]` (a, b, u)` | u · ∂f(a, b) | `Partial by one more (a, b, u · v)` | `Partial (a, b, v)` |
 
-use super::{Binary, By, Unary, cpu};
+use super::{Binary, By, OnDevice, Unary, cpu, cuda};
+use crate::cuda::{Buffer, Gpu, View};
 use crate::graph::{saved, wanted};
 use crate::operator::{Apply, Grads, Operator};
 use crate::storage::Element;
@@ -27,7 +28,7 @@ struct Derivative<F> {
     order: usize,
 }
 
-impl<F: Unary> Map<F> {
+impl<F: Unary + OnDevice> Map<F> {
     /// f of every element of `x`.
     pub(crate) fn of(f: F, x: &Tensor) -> Result<Tensor> {
         Ok(Self { f, shape: x.shape().clone() }.apply([x])?)
@@ -39,7 +40,7 @@ impl<F: Unary> Map<F> {
     }
 }
 
-impl<F: Unary> Operator<1> for Map<F> {
+impl<F: Unary + OnDevice> Operator<1> for Map<F> {
     fn name(&self) -> &'static str {
         self.f.name()
     }
@@ -52,6 +53,10 @@ impl<F: Unary> Operator<1> for Map<F> {
         Ok(cpu::map(&self.f, x))
     }
 
+    fn cuda(&self, gpu: &Gpu, [x]: [View<'_>; 1]) -> Result<Buffer> {
+        cuda::map(gpu, &self.f, x)
+    }
+
     fn backward(&self, [x]: [&Tensor; 1], y: &Tensor, dy: &Tensor) -> Grads<1> {
         let x = match F::DEGREE {
             1 if F::SLOPE_OF_VALUE => y.detach(),
@@ -62,7 +67,7 @@ impl<F: Unary> Operator<1> for Map<F> {
     }
 }
 
-impl<F: Unary> Operator<2> for Derivative<F> {
+impl<F: Unary + OnDevice> Operator<2> for Derivative<F> {
     fn name(&self) -> &'static str {
         self.f.name()
     }
@@ -76,6 +81,10 @@ impl<F: Unary> Operator<2> for Derivative<F> {
             1 => cpu::slopes(&self.f, x, u),
             _ => cpu::curvatures(&self.f, x, u),
         })
+    }
+
+    fn cuda(&self, gpu: &Gpu, [x, u]: [View<'_>; 2]) -> Result<Buffer> {
+        cuda::scaled(gpu, &self.f, self.order, x, u)
     }
 
     fn backward(&self, [x, u]: [&Tensor; 2], _out: &Tensor, v: &Tensor) -> Grads<2> {
@@ -108,14 +117,14 @@ struct Partial<F> {
     divisor: f64,
 }
 
-impl<F: Binary> Zip<F> {
+impl<F: Binary + OnDevice> Zip<F> {
     /// f of every pair of elements of `a` and `b`, which have one shape; with a divisor, their sum over it.
     pub(crate) fn of(f: F, a: &Tensor, b: &Tensor, divisor: Option<f64>) -> Result<Tensor> {
         Ok(Self { f, shape: a.shape().clone(), divisor }.apply([a, b])?)
     }
 }
 
-impl<F: Binary> Operator<2> for Zip<F> {
+impl<F: Binary + OnDevice> Operator<2> for Zip<F> {
     fn name(&self) -> &'static str {
         self.f.name()
     }
@@ -131,6 +140,13 @@ impl<F: Binary> Operator<2> for Zip<F> {
         })
     }
 
+    fn cuda(&self, gpu: &Gpu, inputs: [View<'_>; 2]) -> Result<Buffer> {
+        match self.divisor {
+            None => cuda::zip(gpu, &self.f, inputs),
+            Some(divisor) => cuda::sum(gpu, &self.f, inputs, divisor),
+        }
+    }
+
     fn backward(&self, [a, b]: [&Tensor; 2], _y: &Tensor, dy: &Tensor) -> Grads<2> {
         let partial = |by| {
             let divisor = self.divisor.unwrap_or(1.);
@@ -141,7 +157,7 @@ impl<F: Binary> Operator<2> for Zip<F> {
     }
 }
 
-impl<F: Binary> Operator<3> for Partial<F> {
+impl<F: Binary + OnDevice> Operator<3> for Partial<F> {
     fn name(&self) -> &'static str {
         self.f.name()
     }
@@ -152,6 +168,10 @@ impl<F: Binary> Operator<3> for Partial<F> {
 
     fn run<T: Element>(&self, inputs: [&[T]; 3]) -> Result<Vec<T>> {
         Ok(cpu::partials(&self.f, self.by, inputs, self.divisor))
+    }
+
+    fn cuda(&self, gpu: &Gpu, inputs: [View<'_>; 3]) -> Result<Buffer> {
+        cuda::partials(gpu, &self.f, self.by, inputs, self.divisor)
     }
 
     fn backward(&self, [a, b, u]: [&Tensor; 3], _out: &Tensor, v: &Tensor) -> Grads<3> {

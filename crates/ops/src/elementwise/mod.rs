@@ -1,14 +1,16 @@
 //! Functions applied element by element, of one tensor and of two: what the activations and the losses share.
 //!
 //! A function is a few numbers and the formulas of its value and derivatives ([`Unary`], [`Binary`]); the passes over
-//! memory ([`cpu`]) and the operators ([`autograd`]) are written once. A gradient is one pass, `dx = dy · f′(x)`, and it
+//! memory ([`cpu`], [`cuda`]) and the operators ([`autograd`]) are written once. A gradient is one pass, `dx = dy · f′(x)`, and it
 //! is tracked itself, with f″ as its derivative.
 
 mod autograd;
 mod cpu;
+mod cuda;
 
 pub(crate) use autograd::{Map, Zip};
 pub(crate) use cpu::map_in_place;
+pub(crate) use cuda::{Call, OnDevice};
 
 use crate::storage::Element;
 

@@ -9,9 +9,10 @@
 //! | [`InputGrad`]`(dy, w)` | dx = dy·w | `Linear(ddx, w)` | `WeightGrad(ddx, dy)` |
 //! | [`WeightGrad`]`(x, dy)` | dw = dyᵀ·x | `InputGrad(dy, ddw)` | `Linear(x, ddw)` |
 
-use super::cpu;
 use super::spec::LinearDims;
+use super::{cpu, cuda};
 use crate::Result;
+use crate::cuda::{Buffer, Gpu, View};
 use crate::graph::{saved, wanted};
 use crate::operator::{Apply, Grads, Operator};
 use crate::storage::Element;
@@ -42,6 +43,10 @@ impl Operator<2> for Linear {
         Ok(cpu::forward(&self.0, x, w, None))
     }
 
+    fn cuda(&self, gpu: &Gpu, [x, w]: [View<'_>; 2]) -> Result<Buffer> {
+        cuda::forward(gpu, &self.0, x, w, None)
+    }
+
     fn backward(&self, [x, w]: [&Tensor; 2], _y: &Tensor, dy: &Tensor) -> Grads<2> {
         let dx = wanted(x, || InputGrad(self.0.clone()).apply([dy, &saved(w)?]))?;
         let dw = wanted(w, || WeightGrad(self.0.clone()).apply([&saved(x)?, dy]))?;
@@ -60,6 +65,10 @@ impl Operator<3> for Linear {
 
     fn run<T: Element>(&self, [x, w, b]: [&[T]; 3]) -> Result<Vec<T>> {
         Ok(cpu::forward(&self.0, x, w, Some(b)))
+    }
+
+    fn cuda(&self, gpu: &Gpu, [x, w, b]: [View<'_>; 3]) -> Result<Buffer> {
+        cuda::forward(gpu, &self.0, x, w, Some(b))
     }
 
     fn backward(&self, [x, w, b]: [&Tensor; 3], y: &Tensor, dy: &Tensor) -> Grads<3> {
@@ -82,6 +91,10 @@ impl Operator<2> for InputGrad {
         Ok(cpu::input_grad(&self.0, dy, w))
     }
 
+    fn cuda(&self, gpu: &Gpu, [dy, w]: [View<'_>; 2]) -> Result<Buffer> {
+        cuda::input_grad(gpu, &self.0, dy, w)
+    }
+
     fn backward(&self, [dy, w]: [&Tensor; 2], _dx: &Tensor, ddx: &Tensor) -> Grads<2> {
         let ddy = wanted(dy, || Linear(self.0.clone()).apply([ddx, &saved(w)?]))?;
         let dw = wanted(w, || WeightGrad(self.0.clone()).apply([ddx, &saved(dy)?]))?;
@@ -102,6 +115,10 @@ impl Operator<2> for WeightGrad {
         Ok(cpu::weight_grad(&self.0, x, dy))
     }
 
+    fn cuda(&self, gpu: &Gpu, [x, dy]: [View<'_>; 2]) -> Result<Buffer> {
+        cuda::weight_grad(gpu, &self.0, x, dy)
+    }
+
     fn backward(&self, [x, dy]: [&Tensor; 2], _dw: &Tensor, ddw: &Tensor) -> Grads<2> {
         let dx = wanted(x, || InputGrad(self.0.clone()).apply([&saved(dy)?, ddw]))?;
         let ddy = wanted(dy, || Linear(self.0.clone()).apply([&saved(x)?, ddw]))?;
@@ -120,6 +137,10 @@ impl Operator<1> for BiasGrad {
 
     fn run<T: Element>(&self, [dy]: [&[T]; 1]) -> Result<Vec<T>> {
         Ok(cpu::bias_grad(&self.0, dy))
+    }
+
+    fn cuda(&self, gpu: &Gpu, [dy]: [View<'_>; 1]) -> Result<Buffer> {
+        cuda::bias_grad(gpu, &self.0, dy)
     }
 
     fn backward(&self, [_dy]: [&Tensor; 1], _db: &Tensor, ddb: &Tensor) -> Grads<1> {

@@ -2,6 +2,7 @@
 
 mod autograd;
 mod cpu;
+mod cuda;
 mod spec;
 
 use crate::Result;
@@ -32,7 +33,7 @@ use spec::LinearDims;
 ///
 /// # Source
 ///
-/// The semantics are those of `torch.nn.functional.linear`; the product is the `gemm` crate's.
+/// The semantics are those of `torch.nn.functional.linear`; the product is the `gemm` crate's, on a CUDA device cuBLAS's.
 ///
 /// ```
 /// use candle_core::{Device, Tensor};

@@ -1,9 +1,9 @@
 //! The losses as functions of a prediction and its target, and their derivatives.
 
+use super::spec::Weights;
 use crate::activation::{Logsigmoid, Sigmoid};
 use crate::elementwise::{Binary, By, Unary, times};
 use crate::storage::Element;
-use std::sync::Arc;
 
 /// An exponential, in simple operations.
 const EXP: usize = 16;
@@ -116,8 +116,8 @@ impl Unary for Rounded {
 /// Its terms are kept apart as the formula has them: their sum would lose the small one in the tails.
 #[derive(Debug, Clone)]
 pub(super) struct BinaryCrossEntropy {
-    pub(super) weight: Option<Arc<[f64]>>,
-    pub(super) pos_weight: Option<Arc<[f64]>>,
+    pub(super) weight: Option<Weights>,
+    pub(super) pos_weight: Option<Weights>,
 }
 
 impl Binary for BinaryCrossEntropy {
@@ -146,8 +146,13 @@ impl Binary for BinaryCrossEntropy {
     }
 }
 
-fn weight<T: Element>(weights: &Option<Arc<[f64]>>, at: usize) -> T {
-    weights.as_ref().map_or(T::one(), |weights| T::from_f64(weights[at]))
+fn weight<T: Element>(weights: &Option<Weights>, at: usize) -> T {
+    match weights {
+        None => T::one(),
+        Some(Weights::OnHost(weights)) => T::from_f64(weights[at]),
+        // No tensor of the CPU has such weights; if one had, it would show.
+        Some(Weights::OnDevice(_)) => T::nan(),
+    }
 }
 
 /// t · (log t − x), of a probability t and a log-probability x; 0 where t is.

@@ -1,6 +1,7 @@
 //! The losses that compare two tensors element by element, each fused with its reduction and its gradient.
 
 mod cpu;
+mod cuda;
 mod spec;
 
 pub use spec::BinaryCrossEntropySpec;

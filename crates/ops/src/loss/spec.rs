@@ -1,5 +1,6 @@
 //! What a caller may ask of the elementwise losses, and the checks of it.
 
+use crate::cuda::{self, Buffer};
 use crate::error::expect_shape;
 use crate::{Error, Reduction, Result};
 use candle_core::{DType, Tensor};
@@ -48,13 +49,21 @@ pub(super) fn divisor(op: &'static str, x: &Tensor, target: &Tensor, reduction: 
     reduction.divisor(op, samples, "the number of elements", x.elem_count() as f64)
 }
 
+/// A weight for each element of a tensor, where the tensor is.
+#[derive(Debug, Clone)]
+pub(super) enum Weights {
+    OnHost(Arc<[f64]>),
+    /// In the tensor's own type.
+    OnDevice(Arc<Buffer>),
+}
+
 /// A weight for each element of `x`.
 pub(super) fn weights(
     op: &'static str,
     argument: &'static str,
     x: &Tensor,
     weight: Option<&Tensor>,
-) -> Result<Option<Arc<[f64]>>> {
+) -> Result<Option<Weights>> {
     let Some(weight) = weight else {
         return Ok(None);
     };
@@ -67,5 +76,9 @@ pub(super) fn weights(
         expected: x.dims().to_vec(),
         shape: weight.dims().to_vec(),
     })?;
-    Ok(Some(spread.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?.into()))
+    Ok(Some(if cuda::runs_on(x.device()) {
+        Weights::OnDevice(Arc::new(cuda::copy(op, &spread)?))
+    } else {
+        Weights::OnHost(spread.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?.into())
+    }))
 }

@@ -1,8 +1,9 @@
 //! The negative log-likelihood as candle operators. It is linear, so the gradient of its gradient is itself.
 
-use super::cpu;
 use super::spec::Loss;
+use super::{cpu, cuda};
 use crate::Result;
+use crate::cuda::{Buffer, Gpu, View};
 use crate::operator::{Apply, Grads, Operator};
 use crate::storage::Element;
 use candle_core::{Shape, Tensor};
@@ -24,7 +25,11 @@ impl Operator<1> for NllLoss {
     }
 
     fn run<T: Element>(&self, [log_p]: [&[T]; 1]) -> Result<Vec<T>> {
-        Ok(cpu::forward(&self.0, log_p))
+        cpu::forward(&self.0, log_p)
+    }
+
+    fn cuda(&self, gpu: &Gpu, [log_p]: [View<'_>; 1]) -> Result<Buffer> {
+        cuda::forward(gpu, &self.0, log_p)
     }
 
     fn backward(&self, [_log_p]: [&Tensor; 1], _y: &Tensor, dy: &Tensor) -> Grads<1> {
@@ -42,7 +47,11 @@ impl Operator<1> for NllLossGrad {
     }
 
     fn run<T: Element>(&self, [dy]: [&[T]; 1]) -> Result<Vec<T>> {
-        Ok(cpu::grad(&self.0, dy))
+        cpu::grad(&self.0, dy)
+    }
+
+    fn cuda(&self, gpu: &Gpu, [dy]: [View<'_>; 1]) -> Result<Buffer> {
+        cuda::grad(gpu, &self.0, dy)
     }
 
     fn backward(&self, [_dy]: [&Tensor; 1], _dx: &Tensor, v: &Tensor) -> Grads<1> {

@@ -2,6 +2,7 @@
 
 mod autograd;
 mod cpu;
+mod cuda;
 mod spec;
 
 pub use spec::NllLossSpec;
@@ -35,7 +36,8 @@ use std::sync::Arc;
 ///
 /// Shapes that do not belong together, a class index outside `0 … C − 1`, dtypes other than those named (bf16, f16, f32 and
 /// f64 for the log-probabilities). A mean over nothing, where every target is ignored or there are no samples, has no value
-/// and is refused; the reference gives NaN.
+/// and is refused; the reference gives NaN. On a CUDA device the classes are refused there too, for one wait for the device a
+/// call.
 ///
 /// # Source
 ///

@@ -1,6 +1,6 @@
 //! What a caller may ask of the negative log-likelihood, and the checked form of it.
 
-use crate::classes::{ClassDims, ClassWeights, holds_indices};
+use crate::classes::{ClassDims, ClassWeights, Classes, holds_indices};
 use crate::{Error, Reduction, Result};
 use candle_core::Tensor;
 
@@ -49,8 +49,7 @@ impl NllLossSpec {
 #[derive(Debug)]
 pub(super) struct Loss {
     pub(super) dims: ClassDims,
-    /// A class for each position, `None` where it is ignored.
-    pub(super) targets: Vec<Option<usize>>,
+    pub(super) targets: Classes,
     pub(super) weight: ClassWeights,
     /// What the sum of the losses is divided by; `None` where they are not added.
     pub(super) divisor: Option<f64>,
@@ -62,9 +61,8 @@ impl Loss {
         if !holds_indices(target) {
             return Err(Error::DType { op, dtype: target.dtype(), supported: "u8, u32, i64 (class indices)" });
         }
-        let weight = ClassWeights::new(op, log_p.dtype(), dims.classes, spec.weight.as_ref())?;
-        let targets = dims.read(op, target, spec.ignore_index)?;
-        let total = weight.total(&targets);
+        let weight = ClassWeights::new(op, log_p, dims.classes, spec.weight.as_ref())?;
+        let (targets, total) = dims.read(op, target, spec.ignore_index, &weight)?;
         let divisor = spec.reduction.divisor(op, dims.samples, "the total weight of the targets", total)?;
         Ok(Self { dims, targets, weight, divisor })
     }

@@ -1,7 +1,7 @@
 //! Writing into several `Var`s at once: candle's in-place operators write one each, so one runs within the other.
 
 use super::cuda;
-use crate::cuda::{Gpu, MemoryMut, View, ViewMut, on_device};
+use crate::cuda::{Gpu, MemoryMut, View, ViewMut, on_device, runs_on};
 use crate::storage::{Element, UNROUNDED, contiguous};
 use crate::{Error, Result};
 use candle_core::{CpuStorage, CudaStorage, DType, Device, InplaceOp1, Layout, Tensor, Var};
@@ -31,10 +31,9 @@ pub(super) fn apply<const N: usize, U: Update<N>>(
         return Err(Error::DType { op, dtype: grad.dtype(), supported: UNROUNDED });
     }
     let run = |held: Vec<ViewMut<'_>>| {
-        let on_cpu = held.iter().all(|view| matches!(view.memory, MemoryMut::Host(_)));
+        let device = held.first().map_or(Device::Cpu, |view| view.memory.device());
         match grad.dtype() {
-            _ if !on_cpu || is_emulated() => {
-                let device = held.first().map_or(Device::Cpu, |view| view.memory.device());
+            _ if runs_on(&device) => {
                 let run = |gpu: &Gpu, grad: View<'_>| cuda::run(gpu, grad, held, update.kernel());
                 Ok(on_device(op, device, grad, run)?)
             }
@@ -43,13 +42,6 @@ pub(super) fn apply<const N: usize, U: Update<N>>(
         }
     };
     Ok(hold(op, &vars, vec![], &run)?)
-}
-
-fn is_emulated() -> bool {
-    #[cfg(feature = "emulate")]
-    return crate::emulation::is_on();
-    #[cfg(not(feature = "emulate"))]
-    false
 }
 
 fn check(op: &'static str, grad: &Tensor, vars: &[&Var]) -> Result<()> {

@@ -9,9 +9,10 @@
 //! | [`LeftScale`]`(x, w, t)` | 0 where x > 0, else w·t | `LeftSum(x, t, v)` | `LeftScale(x, w, v)` |
 //! | [`LeftSum`]`(x, a, b)` | Σ a·b of each channel where not x > 0 | `LeftScale(x, v, b)` | `LeftScale(x, v, a)` |
 
-use super::cpu;
 use super::spec::PreluDims;
+use super::{cpu, cuda};
 use crate::Result;
+use crate::cuda::{Buffer, Gpu, View};
 use crate::graph::{saved, wanted};
 use crate::operator::{Apply, Grads, Operator};
 use crate::storage::Element;
@@ -36,6 +37,10 @@ impl Operator<3> for Prelu {
         Ok(cpu::select(&self.0, inputs))
     }
 
+    fn cuda(&self, gpu: &Gpu, inputs: [View<'_>; 3]) -> Result<Buffer> {
+        cuda::select(gpu, &self.0, inputs)
+    }
+
     fn backward(&self, [x, w, t]: [&Tensor; 3], _y: &Tensor, v: &Tensor) -> Grads<3> {
         let by_w = wanted(w, || LeftSum(self.0.clone()).apply([x, &saved(t)?, v]))?;
         let by_t = wanted(t, || Prelu(self.0.clone()).apply([x, &saved(w)?, v]))?;
@@ -56,6 +61,10 @@ impl Operator<3> for LeftScale {
         Ok(cpu::left_scale(&self.0, inputs))
     }
 
+    fn cuda(&self, gpu: &Gpu, inputs: [View<'_>; 3]) -> Result<Buffer> {
+        cuda::left_scale(gpu, &self.0, inputs)
+    }
+
     fn backward(&self, [x, w, t]: [&Tensor; 3], _y: &Tensor, v: &Tensor) -> Grads<3> {
         let by_w = wanted(w, || LeftSum(self.0.clone()).apply([x, &saved(t)?, v]))?;
         let by_t = wanted(t, || LeftScale(self.0.clone()).apply([x, &saved(w)?, v]))?;
@@ -74,6 +83,10 @@ impl Operator<3> for LeftSum {
 
     fn run<T: Element>(&self, inputs: [&[T]; 3]) -> Result<Vec<T>> {
         Ok(cpu::left_sum(&self.0, inputs))
+    }
+
+    fn cuda(&self, gpu: &Gpu, inputs: [View<'_>; 3]) -> Result<Buffer> {
+        cuda::left_sum(gpu, &self.0, inputs)
     }
 
     fn backward(&self, [x, a, b]: [&Tensor; 3], _sum: &Tensor, v: &Tensor) -> Grads<3> {

@@ -3,9 +3,10 @@
 //! Between two nodes candle fills a tensor with zeros and adds the gradient to it: as long as a small kernel takes. Here the
 //! maxima alone stay for the backward pass, and tell where ReLU let something through.
 
-use super::cpu;
+use super::{cpu, cuda};
 use crate::Result;
 use crate::activation::{Relu, relu};
+use crate::cuda::{Buffer, Gpu, View};
 use crate::elementwise::{Map, map_in_place};
 use crate::graph::{second_order, wanted};
 use crate::max_pool::{MaxPool, MaxPoolSpec, max_pool};
@@ -76,6 +77,17 @@ impl<const N: usize, O: Operator<N>> Operator<N> for Rectified<O> {
         }
     }
 
+    fn cuda(&self, gpu: &Gpu, inputs: [View<'_>; N]) -> Result<Buffer> {
+        let mut y = self.inner.cuda(gpu, inputs)?;
+        if let Some(pool) = &self.pool {
+            // ReLU of the maxima is the maximum of the ReLUs, and where it lets nothing through their places do not matter:
+            // fewer elements to pass over.
+            y = pool.cuda(gpu, [y.view()])?;
+        }
+        cuda::rectify(gpu, &mut y)?;
+        Ok(y)
+    }
+
     /// None of the operators within reads its own output.
     fn backward(&self, inputs: [&Tensor; N], output: &Tensor, grad: &Tensor) -> Grads<N> {
         let mut dy = Map::slopes(Relu, &output.detach(), grad)?;
@@ -97,6 +109,10 @@ impl Operator<2> for Add {
 
     fn run<T: Element>(&self, [a, b]: [&[T]; 2]) -> Result<Vec<T>> {
         Ok(cpu::add(a, b))
+    }
+
+    fn cuda(&self, gpu: &Gpu, [a, b]: [View<'_>; 2]) -> Result<Buffer> {
+        cuda::add(gpu, a, b)
     }
 
     fn backward(&self, [a, b]: [&Tensor; 2], _y: &Tensor, dy: &Tensor) -> Grads<2> {

@@ -3,6 +3,7 @@
 
 mod autograd;
 mod cpu;
+mod cuda;
 
 pub(crate) use autograd::Then;
 

@@ -1,9 +1,10 @@
 //! The softmax and its logarithm as candle operators. Their gradients are taken from the output; the derivatives of those
 //! are composed of tracked operators, so that there are derivatives of every order.
 
-use super::cpu;
 use super::spec::SoftmaxDims;
+use super::{cpu, cuda};
 use crate::Result;
+use crate::cuda::{Buffer, Gpu, View};
 use crate::graph::{saved, wanted};
 use crate::operator::{Apply, Grads, Operator};
 use crate::storage::Element;
@@ -34,6 +35,10 @@ impl Operator<1> for Softmax {
         Ok(cpu::softmax(&self.0, x))
     }
 
+    fn cuda(&self, gpu: &Gpu, [x]: [View<'_>; 1]) -> Result<Buffer> {
+        cuda::run(gpu, &self.0, "softmax", [x, x])
+    }
+
     fn backward(&self, [_x]: [&Tensor; 1], y: &Tensor, dy: &Tensor) -> Grads<1> {
         Ok([Some(SoftmaxGrad(self.0.clone()).apply([&saved(y)?, dy])?)])
     }
@@ -50,6 +55,10 @@ impl Operator<2> for SoftmaxGrad {
 
     fn run<T: Element>(&self, [y, dy]: [&[T]; 2]) -> Result<Vec<T>> {
         Ok(cpu::softmax_grad(&self.0, y, dy))
+    }
+
+    fn cuda(&self, gpu: &Gpu, inputs: [View<'_>; 2]) -> Result<Buffer> {
+        cuda::run(gpu, &self.0, "softmax_grad", inputs)
     }
 
     /// ⟨dx, v⟩ = Σ y · dy · v − (Σ y · dy) · (Σ y · v), the inner sums along the axis.
@@ -77,6 +86,10 @@ impl Operator<1> for LogSoftmax {
         Ok(cpu::log_softmax(&self.0, x))
     }
 
+    fn cuda(&self, gpu: &Gpu, [x]: [View<'_>; 1]) -> Result<Buffer> {
+        cuda::run(gpu, &self.0, "log_softmax", [x, x])
+    }
+
     fn backward(&self, [_x]: [&Tensor; 1], y: &Tensor, dy: &Tensor) -> Grads<1> {
         Ok([Some(LogSoftmaxGrad(self.0.clone()).apply([&saved(y)?, dy])?)])
     }
@@ -93,6 +106,10 @@ impl Operator<2> for LogSoftmaxGrad {
 
     fn run<T: Element>(&self, [y, dy]: [&[T]; 2]) -> Result<Vec<T>> {
         Ok(cpu::log_softmax_grad(&self.0, y, dy))
+    }
+
+    fn cuda(&self, gpu: &Gpu, inputs: [View<'_>; 2]) -> Result<Buffer> {
+        cuda::run(gpu, &self.0, "log_softmax_grad", inputs)
     }
 
     /// ⟨dx, v⟩ = Σ dy · v − (Σ dy) · (Σ exp(y) · v), the inner sums along the axis.

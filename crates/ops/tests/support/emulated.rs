@@ -10,52 +10,18 @@ use taper_cuda_emulator::{Emulator, Order};
 /// The operators that reference vectors call and that have no CUDA kernel yet, nor perhaps their gradients.
 const WITHOUT_KERNELS: &[&str] = &[
     "batch_norm",
-    "binary_cross_entropy_with_logits",
-    "celu",
-    "cross_entropy",
-    "elu",
     "fractional_max_pool2d_with_indices",
     "fractional_max_pool3d_with_indices",
-    "gelu",
-    "gelu_tanh",
-    "glu",
     "group_norm",
-    "hardshrink",
-    "hardsigmoid",
-    "hardswish",
-    "hardtanh",
-    "huber_loss",
     "instance_norm",
-    "kl_div",
-    "l1_loss",
     "layer_norm",
-    "leaky_relu",
-    "log_softmax",
-    "logsigmoid",
     "lp_pool1d",
     "lp_pool2d",
     "lp_pool3d",
     "max_unpool1d",
     "max_unpool2d",
     "max_unpool3d",
-    "mish",
-    "mse_loss",
-    "nll_loss",
-    "prelu",
-    "relu",
-    "relu6",
     "rms_norm",
-    "selu",
-    "sigmoid",
-    "silu",
-    "smooth_l1_loss",
-    "softmax",
-    "softplus",
-    "softshrink",
-    "softsign",
-    "tanh",
-    "tanhshrink",
-    "threshold",
 ];
 
 /// A way to run kernels, another for each number.
@@ -103,4 +69,46 @@ pub fn same_bits(emulator: Emulator, inputs: &[Tensor], f: Function<'_>) {
     let inputs: Vec<Var> = inputs.iter().map(|input| Var::from_tensor(input).unwrap()).collect();
     let expected = with_gradients(&inputs, f).unwrap();
     assert_eq!(emulator.run(|| with_gradients(&inputs, f)).unwrap(), expected);
+}
+
+/// The bits of the derivatives of the gradients of `f`, by its inputs and by the cotangent.
+fn second_derivatives(inputs: &[Var], f: Function<'_>) -> taper_ops::Result<Vec<Vec<u64>>> {
+    let tensors: Vec<Tensor> = inputs.iter().map(|input| input.as_tensor().clone()).collect();
+    let y = f(&tensors)?;
+    let dy = Var::from_tensor(&integers(y.dims(), 3).to_dtype(y.dtype())?)?;
+    let grads = (&y * dy.as_tensor())?.sum_all()?.backward()?;
+    let mut sum = Tensor::zeros((), y.dtype(), y.device())?;
+    for (i, input) in inputs.iter().enumerate() {
+        let weights = integers(input.dims(), 11 + i).to_dtype(y.dtype())?;
+        sum = (sum + (grads.get(input).unwrap() * weights)?.sum_all()?)?;
+    }
+    let second = sum.backward()?;
+    let found = inputs.iter().chain([&dy]).map(|var| second.get(var).map(bits).unwrap_or_default());
+    Ok(found.collect())
+}
+
+/// Asserts that the derivatives of the gradients of `f` have the same bits by their kernels.
+pub fn same_bits_twice(
+    emulator: Emulator,
+    inputs: &[Tensor],
+    f: &(dyn Fn(&[Tensor]) -> taper_ops::Result<Tensor> + Sync),
+) {
+    let inputs: Vec<Var> = inputs.iter().map(|input| Var::from_tensor(input).unwrap()).collect();
+    let on_thread = || {
+        let expected = second_derivatives(&inputs, f).unwrap();
+        assert_eq!(emulator.run(|| second_derivatives(&inputs, f)).unwrap(), expected);
+    };
+    taper_gradcheck::on_attached_thread(on_thread).unwrap();
+}
+
+/// Asserts that `f` and its gradients have nearly the same values by its kernels: but for `tolerance`, of the number or of 1.
+pub fn same_values(emulator: Emulator, inputs: &[Tensor], tolerance: f64, f: Function<'_>) {
+    let inputs: Vec<Var> = inputs.iter().map(|input| Var::from_tensor(input).unwrap()).collect();
+    let expected = with_gradients(&inputs, f).unwrap();
+    let found = emulator.run(|| with_gradients(&inputs, f)).unwrap();
+    for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
+        let (found, expected) = (f64::from_bits(*found), f64::from_bits(*expected));
+        let near = (found - expected).abs() <= tolerance * expected.abs().max(1.);
+        assert!(near || found.to_bits() == expected.to_bits(), "{found:e}, not {expected:e}");
+    }
 }
