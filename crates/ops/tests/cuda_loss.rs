@@ -252,7 +252,8 @@ fn long_sums() {
         same_values(emulator, &x, rounding(dtype), &|x| mse_loss(&x[0], &target, Reduction::Mean));
         same_bits(emulator, &x, &|x| drop_block2d(&x[0].reshape((3, 90, 100))?, 0.2, 5, draw));
     }
-    let long = cast(&reals(&[2, 3000], 4), DType::F32);
+    // In float64 the order of a sum over so many classes shows.
+    let long = reals(&[2, 3000], 4);
     let classes = Tensor::new(&[7u32, 2999], &Device::Cpu).unwrap();
     let spec = CrossEntropySpec::default().reduction(Reduction::None);
     same_bits(emulator, &[long], &|x| cross_entropy(&x[0], &classes, &spec));

@@ -40,10 +40,10 @@ KERNEL void drop_block_mask(const unsigned char *starts, unsigned char *kept, do
   }
 }
 
-// The number of elements, `n`, over the number that is kept, of so many runs; where nothing is, of 1.
+// The number of elements, `n`, over the number that is kept, of so many runs; where nothing is, nothing is scaled.
 KERNEL void drop_block_scale(const double *counts, double *scale, index_t runs, index_t n) {
   double count = lane_sum<double>(runs, [&](index_t i) { return counts[i]; });
-  if (threadIdx.x == 0) scale[0] = (double)n / (count > 1 ? count : 1);
+  if (threadIdx.x == 0) scale[0] = (double)n / count;
 }
 
 // y, of `n` elements: x · scale where kept, else 0.
