@@ -39,8 +39,8 @@ type Loss = fn(&Tensor, &Tensor, Reduction) -> Result<Tensor>;
 const LOSSES: [Loss; 6] = [
     mse_loss,
     l1_loss,
-    |x, t, r| smooth_l1_loss(x, t, 1.5, r),
-    |x, t, r| huber_loss(x, t, 2., r),
+    |x, t, r| smooth_l1_loss(x, t, 2., r),
+    |x, t, r| huber_loss(x, t, 4., r),
     |x, t, r| kl_div(x, t, false, r),
     |x, t, r| kl_div(x, t, true, r),
 ];
