@@ -29,17 +29,28 @@ pub(crate) struct Figures {
     pub(crate) peak_mib: f64,
 }
 
+impl Figures {
+    /// The less of each.
+    pub(crate) fn best(&self, other: &Self) -> Self {
+        Self {
+            forward: self.forward.into_iter().chain(other.forward).min_by(f64::total_cmp),
+            whole: self.whole.min(other.whole),
+            peak_mib: self.peak_mib.min(other.peak_mib),
+        }
+    }
+}
+
 /// The names of all cases.
 pub(crate) fn names() -> Vec<&'static str> {
     CONV_LAYERS.iter().map(|layer| layer.name).chain(OPERATORS).chain(nets::NAMES).collect()
 }
 
 /// Prints what `case` takes.
-pub(crate) fn time(library: Library, case: &str) -> std::result::Result<(), Failure> {
+pub(crate) fn time(library: Library, case: &str, device: &Device) -> std::result::Result<(), Failure> {
     let (forward, whole) = match CONV_LAYERS.iter().find(|layer| layer.name == case) {
-        Some(layer) => conv_layer(library, layer)?,
-        None if nets::NAMES.contains(&case) => (None, nets::step(library, case)?),
-        None => operator(library, case)?,
+        Some(layer) => conv_layer(library, layer, device)?,
+        None if nets::NAMES.contains(&case) => (None, nets::step(library, case, device)?),
+        None => operator(library, case, device)?,
     };
     println!("{}", serde_json::to_string(&Figures { forward, whole, peak_mib: peak_mib() })?);
     Ok(())
@@ -47,25 +58,25 @@ pub(crate) fn time(library: Library, case: &str) -> std::result::Result<(), Fail
 
 type Times = (Option<f64>, f64);
 
-fn conv_layer(library: Library, layer: &ConvLayer) -> std::result::Result<Times, Failure> {
+fn conv_layer(library: Library, layer: &ConvLayer, device: &Device) -> std::result::Result<Times, Failure> {
     let ConvLayer { stride, padding, groups, .. } = *layer;
     let spec = ConvSpec::<2>::default().stride(stride).padding(padding).groups(groups);
     let (x, w) = layer.tensors()?;
+    let inputs = [on(device, &x)?, on(device, &w)?];
     match library {
-        Library::Taper => both(&[x, w], |t| Ok(conv2d(&t[0], &t[1], None, &spec)?)),
-        Library::Candle => both(&[x, w], |t| t[0].conv2d(&t[1], padding, stride, 1, groups)),
+        Library::Taper => both(&inputs, |t| Ok(conv2d(&t[0], &t[1], None, &spec)?)),
+        Library::Candle => both(&inputs, |t| t[0].conv2d(&t[1], padding, stride, 1, groups)),
     }
 }
 
-fn operator(library: Library, case: &str) -> std::result::Result<Times, Failure> {
+fn operator(library: Library, case: &str, device: &Device) -> std::result::Result<Times, Failure> {
+    let random = |shape: &[usize]| random(shape, device);
     let map = [random(&[64, 32, 28, 28])?];
     let max = MaxPoolSpec::new(3).stride(2).padding(1);
     let transpose = ConvTransposeSpec::default().stride(2).padding(1);
     let norm = || -> Result<[Var; 3]> {
-        let [weight, bias] = [
-            Tensor::ones(64, candle_core::DType::F32, &Device::Cpu)?,
-            Tensor::zeros(64, candle_core::DType::F32, &Device::Cpu)?,
-        ];
+        let [weight, bias] =
+            [Tensor::ones(64, candle_core::DType::F32, device)?, Tensor::zeros(64, candle_core::DType::F32, device)?];
         Ok([random(&[32, 64, 56, 56])?, Var::from_tensor(&weight)?, Var::from_tensor(&bias)?])
     };
     match (library, case) {
@@ -103,8 +114,12 @@ fn operator(library: Library, case: &str) -> std::result::Result<Times, Failure>
 fn both(inputs: &[Var], f: impl Fn(&[Tensor]) -> Result<Tensor>) -> std::result::Result<Times, Failure> {
     let detached: Vec<Tensor> = inputs.iter().map(|x| x.as_detached_tensor()).collect();
     let tracked: Vec<Tensor> = inputs.iter().map(|x| x.as_tensor().clone()).collect();
-    let forward = median_ms(|| f(&detached).map(drop))?;
-    let whole = median_ms(|| f(&tracked)?.backward().map(drop))?;
+    let forward = median_ms(|| f(&detached)?.device().synchronize())?;
+    let whole = median_ms(|| {
+        let y = f(&tracked)?;
+        y.backward()?;
+        y.device().synchronize()
+    })?;
     Ok((Some(forward), whole))
 }
 
@@ -122,8 +137,12 @@ pub(crate) fn median_ms<E>(mut f: impl FnMut() -> std::result::Result<(), E>) ->
     Ok(times[times.len() / 2])
 }
 
-fn random(shape: &[usize]) -> Result<Var> {
-    Var::from_tensor(&Tensor::randn(0f32, 1., shape, &Device::Cpu)?)
+fn random(shape: &[usize], device: &Device) -> Result<Var> {
+    Var::from_tensor(&Tensor::randn(0f32, 1., shape, device)?)
+}
+
+fn on(device: &Device, x: &Var) -> Result<Var> {
+    Var::from_tensor(&x.as_detached_tensor().to_device(device)?)
 }
 
 /// The peak of the resident memory, where the system tells it.

@@ -1,7 +1,7 @@
 //! Alternating processes, and the table of their ratios.
 
 use crate::cases::{Figures, names};
-use crate::{CompareArgs, Failure};
+use crate::{CompareArgs, DeviceKind, Failure};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,8 +9,6 @@ use std::process::Command;
 
 /// PyTorch's malloc as it comes and tuned: it keeps its pages then, as mimalloc does for the others.
 const TUNED: [(&str, &str); 2] = [("MALLOC_MMAP_THRESHOLD_", "1073741824"), ("MALLOC_TRIM_THRESHOLD_", "1073741824")];
-
-const TORCH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/torch_peer.py");
 
 /// One case: what each round measured by each library, and the medians.
 #[derive(Debug, Serialize)]
@@ -31,8 +29,10 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<(), Failure> {
         Err(why) => println!("PyTorch left out: {why}"),
     }
     println!(
-        "{} threads, {} rounds; milliseconds, medians; forward / whole; ratios are of the whole",
-        args.threads, args.rounds
+        "{}, {} threads, {} rounds; milliseconds, medians; forward / whole; ratios are of the whole",
+        args.device.name(),
+        args.threads,
+        args.rounds
     );
     println!(
         "{:<18}{:>18}{:>18}{:>18}{:>10}{:>10}{:>20}",
@@ -69,7 +69,8 @@ fn measure(case: &'static str, args: &CompareArgs, torch: bool) -> Result<Row, F
                 continue;
             }
             let mut command = Command::new(&this);
-            command.args(["time", library, case]).env("RAYON_NUM_THREADS", &threads).env("MIMALLOC_PURGE_DELAY", "-1");
+            command.args(["time", library, case, "--device", args.device.name()]);
+            command.env("RAYON_NUM_THREADS", &threads).env("MIMALLOC_PURGE_DELAY", "-1");
             // candle's own threads would only spin beside taper's; candle itself computes with them.
             command.env("CANDLE_NUM_THREADS", if library == "taper" { "1" } else { &threads });
             rounds.entry(library).or_default().push(figures(&mut command)?);
@@ -77,13 +78,14 @@ fn measure(case: &'static str, args: &CompareArgs, torch: bool) -> Result<Row, F
         if torch {
             let peer = |tuned: &[(&str, &str)]| {
                 let mut command = Command::new(&args.python);
-                figures(command.arg(TORCH).args([case, "--threads", &threads]).envs(tuned.iter().copied()))
+                command.arg(&args.peer).args([case, "--threads", &threads, "--device", args.device.name()]);
+                figures(command.envs(tuned.iter().copied()))
             };
-            let (plain, tuned) = (peer(&[])?, peer(&TUNED)?);
-            let least = |a: Option<f64>, b: Option<f64>| a.into_iter().chain(b).min_by(f64::total_cmp);
-            let forward = least(plain.forward, tuned.forward);
-            let best =
-                Figures { forward, whole: plain.whole.min(tuned.whole), peak_mib: plain.peak_mib.min(tuned.peak_mib) };
+            let plain = peer(&[])?;
+            let best = match args.device {
+                DeviceKind::Cpu => plain.best(&peer(&TUNED)?),
+                DeviceKind::Cuda => plain,
+            };
             rounds.entry("PyTorch").or_default().push(best);
         }
     }

@@ -8,6 +8,7 @@ mod nets;
 mod scaling;
 mod trainer;
 
+use candle_core::Device;
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,6 +33,9 @@ enum Command {
         library: Library,
         /// A name that `compare` prints
         case: String,
+        /// What computes
+        #[arg(long, default_value = "cpu")]
+        device: DeviceKind,
     },
     /// Print what the trainer adds to a loop without it, and what the loader costs, beside the MNIST net's step
     Trainer {
@@ -58,15 +62,43 @@ struct CompareArgs {
     /// Only cases whose name contains this
     #[arg(long, default_value = "")]
     only: String,
+    /// What computes; on `cuda`, PyTorch's nets are timed compiled too
+    #[arg(long, default_value = "cpu")]
+    device: DeviceKind,
     /// The Python that has torch
     #[arg(long, default_value = "python3")]
     python: PathBuf,
+    /// PyTorch's side of the comparison
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/torch_peer.py"))]
+    peer: PathBuf,
     /// Where to write all figures as JSON
     #[arg(long)]
     json: Option<PathBuf>,
     /// Leave candle out
     #[arg(long)]
     without_candle: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
+enum DeviceKind {
+    Cpu,
+    Cuda,
+}
+
+impl DeviceKind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+        }
+    }
+
+    fn open(self) -> Result<Device, Failure> {
+        match self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Cuda => Device::new_cuda(0).map_err(|error| format!("--device cuda: {error}").into()),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
@@ -78,7 +110,9 @@ enum Library {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Compare(args) => compare::compare(&args),
-        Command::Time { library, case } => cases::time(library, &case),
+        Command::Time { library, case, device } => {
+            device.open().and_then(|device| cases::time(library, &case, &device))
+        }
         Command::Scaling { threads } => scaling::scaling(&threads),
         Command::Trainer { rounds } => trainer::trainer(rounds),
     };

@@ -24,10 +24,10 @@ fn batch(case: &str) -> [usize; 4] {
 }
 
 /// The median time of a training step in milliseconds.
-pub(crate) fn step(library: Library, case: &str) -> std::result::Result<f64, Failure> {
+pub(crate) fn step(library: Library, case: &str, device: &Device) -> std::result::Result<f64, Failure> {
     let shape = batch(case);
-    let x = Tensor::randn(0f32, 1., &shape, &Device::Cpu)?;
-    let targets = Tensor::from_iter((0..shape[0] as u32).map(|i| i % 10), &Device::Cpu)?;
+    let x = Tensor::randn(0f32, 1., &shape, device)?;
+    let targets = Tensor::from_iter((0..shape[0] as u32).map(|i| i % 10), device)?;
     match library {
         Library::Taper => taper_step(case, &x, &targets),
         Library::Candle => candle_step(case, &x, &targets),
@@ -35,7 +35,7 @@ pub(crate) fn step(library: Library, case: &str) -> std::result::Result<f64, Fai
 }
 
 fn taper_step(case: &str, x: &Tensor, targets: &Tensor) -> std::result::Result<f64, Failure> {
-    let store = VarStore::new(42, DType::F32, &Device::Cpu);
+    let store = VarStore::new(42, DType::F32, x.device());
     let vb = store.builder();
     let net = match case {
         "MNIST net" => mnist(&vb)?,
@@ -45,7 +45,8 @@ fn taper_step(case: &str, x: &Tensor, targets: &Tensor) -> std::result::Result<f
     let (vars, mut optimizer, rates) = (store.vars(), AdamW::default(), Rates::constant(1e-4));
     median_ms(|| {
         let loss = cross_entropy(&net.forward_in(x, &Mode::train(42, 0, 0))?, targets, &CrossEntropySpec::default())?;
-        Ok(optimizer.step(&vars, &gradients(&loss, &vars)?, rates, 1.)?)
+        optimizer.step(&vars, &gradients(&loss, &vars)?, rates, 1.)?;
+        Ok(x.device().synchronize()?)
     })
 }
 
@@ -133,7 +134,7 @@ impl Layer for Block {
 
 fn candle_step(case: &str, x: &Tensor, targets: &Tensor) -> std::result::Result<f64, Failure> {
     let vars = VarMap::new();
-    let vb = VarBuilder::from_varmap(&vars, DType::F32, &Device::Cpu);
+    let vb = VarBuilder::from_varmap(&vars, DType::F32, x.device());
     let net = match case {
         "MNIST net" => candle_mnist(&vb)?,
         "ResNet-18" => candle_resnet18(&vb)?,
@@ -150,7 +151,8 @@ fn candle_step(case: &str, x: &Tensor, targets: &Tensor) -> std::result::Result<
     let mut optimizer = candle_nn::AdamW::new_lr(parameters, 1e-4)?;
     Ok(median_ms(|| {
         let loss = candle_nn::loss::cross_entropy(&net.forward_t(x, true)?, targets)?;
-        optimizer.backward_step(&loss)
+        optimizer.backward_step(&loss)?;
+        x.device().synchronize()
     })?)
 }
 

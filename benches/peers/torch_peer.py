@@ -4,10 +4,12 @@
     python3 benches/peers/torch_peer.py res64 --threads 2
 
 Prints one line of JSON: milliseconds, medians, the better of NCHW and channels_last, and the process's peak memory in MiB.
+With `--device cuda`, nets are timed compiled too; TF32 is off, as it is in taper unless asked for.
 The cases are those of compare/cases.rs and compare/nets.rs.
 """
 
 import argparse
+import functools
 import json
 import resource
 import statistics
@@ -28,6 +30,9 @@ LAYERS = {
     "stem": (4, 3, 224, 64, 7, 2, 3, 1),
     "depthwise": (16, 64, 56, 64, 3, 1, 1, 64),
 }
+
+# What computes; main() sets it.
+DEVICE = "cpu"
 
 SMALL_MAP = (64, 32, 28, 28)
 
@@ -98,16 +103,23 @@ LAYOUTS = (torch.contiguous_format, torch.channels_last)
 
 def median_ms(f, seconds=0.7, least=5):
     f()
+    finish()
     times, begin = [], time.perf_counter()
     while len(times) < least or time.perf_counter() - begin < seconds:
         start = time.perf_counter()
         f()
+        finish()
         times.append(1e3 * (time.perf_counter() - start))
     return statistics.median(times)
 
 
+def finish():
+    if DEVICE == "cuda":
+        torch.cuda.synchronize()
+
+
 def random(layout, shape):
-    x = torch.randn(*shape)
+    x = torch.randn(*shape, device=DEVICE)
     return (x.to(memory_format=layout) if len(shape) == 4 else x).requires_grad_()
 
 
@@ -119,11 +131,12 @@ def operator(layout, shapes, f):
     return forward, median_ms(lambda: torch.autograd.grad(f(*arguments), arguments, cotangent))
 
 
-def step(layout, net, shape):
+def step(layout, compiled, net, shape):
     torch.manual_seed(42)
-    net = net().to(memory_format=layout)
-    x = torch.randn(*shape).to(memory_format=layout)
-    targets = torch.arange(shape[0]) % 10
+    net = net().to(DEVICE, memory_format=layout)
+    x = torch.randn(*shape, device=DEVICE).to(memory_format=layout)
+    targets = torch.arange(shape[0], device=DEVICE) % 10
+    net = torch.compile(net) if compiled else net
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4)
 
     def run():
@@ -138,18 +151,24 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("case")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    torch.backends.cudnn.allow_tf32 = False
+    global DEVICE
+    DEVICE = arguments.device
     case, figures = arguments.case, []
     for layout in LAYOUTS:
         if case in LAYERS:
             n, c_in, extent, c_out, kernel, stride, padding, groups = LAYERS[case]
             shapes = [(n, c_in, extent, extent), (c_out, c_in // groups, kernel, kernel)]
-            figures.append(operator(layout, shapes, lambda x, w: F.conv2d(x, w, None, stride, padding, 1, groups)))
+            conv = functools.partial(F.conv2d, stride=stride, padding=padding, groups=groups)
+            figures.append(operator(layout, shapes, conv))
         elif case in OPERATORS:
             figures.append(operator(layout, *OPERATORS[case]))
         else:
-            figures.append(step(layout, *NETS[case]))
+            compiles = [False, True] if DEVICE == "cuda" else [False]
+            figures += [step(layout, compiled, *NETS[case]) for compiled in compiles]
     forwards = [forward for forward, _ in figures if forward is not None]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     whole = min(whole for _, whole in figures)

@@ -1,5 +1,5 @@
 //! CUDA kernels against the CPU's, over random geometry, types, layouts, block sizes and orders of threads; the kernels run
-//! on the CPU.
+//! on the CPU, or on the device that is named.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test fails by panicking")]
 
@@ -10,10 +10,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use support::config;
 use support::convolution::{spec, transpose_geometry};
-use support::emulated::{FLOATS, emulators, same_bits};
+use support::emulated::{self, FLOATS, agree, emulators, same_bits};
 use support::layouts::integers;
 use support::pooling::{Geometry, bits, filled, geometry, layouts, pattern};
-use taper_cuda_emulator::Emulator;
 use taper_gradcheck::strategies::conv_geometry;
 use taper_ops::{
     Draw, MaxPoolSpec, alpha_dropout, conv_transpose2d, conv3d, dropout, dropout2d, max_pool3d, max_pool3d_with_indices,
@@ -34,9 +33,10 @@ proptest! {
         let spec = pool_spec(&geometry);
         let x = layout.apply(&filled(&pattern, &geometry.shape()).to_dtype(dtype).unwrap()).unwrap();
         if let Ok((_, indices)) = max_pool3d_with_indices(&x, &spec) {
-            let (y, found) = emulator.run(|| max_pool3d_with_indices(&x, &spec)).unwrap();
+            let placed = emulator.place(&x);
+            let (y, found) = emulator.run(|| max_pool3d_with_indices(&placed, &spec)).unwrap();
             prop_assert_eq!(bits(&found), bits(&indices));
-            prop_assert_eq!(bits(&y), bits(&emulator.run(|| max_pool3d(&x, &spec)).unwrap()));
+            prop_assert_eq!(bits(&y), bits(&emulator.run(|| max_pool3d(&placed, &spec)).unwrap()));
             same_bits(emulator, &[x], &|x| max_pool3d(&x[0], &spec));
         }
     }
@@ -52,9 +52,9 @@ proptest! {
         let spec = spec(&geometry);
         let tensor = |shape: &[usize], seed| layout.apply(&integers(shape, seed).to_dtype(dtype).unwrap()).unwrap();
         let (x, w) = (tensor(&geometry.input_shape(), 1), tensor(&geometry.weight_shape(), 2));
-        same_bits(emulator, &[x.clone(), w.clone()], &|t| conv3d(&t[0], &t[1], None, &spec));
+        agree(emulator, &[x.clone(), w.clone()], &|t| conv3d(&t[0], &t[1], None, &spec));
         let b = tensor(&[geometry.out_channels], 3);
-        same_bits(emulator, &[x, w, b], &|t| conv3d(&t[0], &t[1], Some(&t[2]), &spec));
+        agree(emulator, &[x, w, b], &|t| conv3d(&t[0], &t[1], Some(&t[2]), &spec));
     }
 
     #[test]
@@ -68,7 +68,7 @@ proptest! {
         let tensor = |shape: &[usize], seed| layout.apply(&integers(shape, seed).to_dtype(dtype).unwrap()).unwrap();
         let (x, w) = (tensor(&geometry.x(), 1), tensor(&geometry.weight(), 2));
         let b = tensor(&[geometry.groups * geometry.out_per_group], 3);
-        same_bits(emulator, &[x, w, b], &|t| conv_transpose2d(&t[0], &t[1], Some(&t[2]), &spec));
+        agree(emulator, &[x, w, b], &|t| conv_transpose2d(&t[0], &t[1], Some(&t[2]), &spec));
     }
 
     /// Masks are those of the CPU, bit by bit, whatever the counter starts at.
@@ -113,7 +113,9 @@ fn half_precision_is_stored_exactly() {
         let x = Tensor::new(all, &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
         for p in [1e-12, 0.25, 0.5] {
             let expected = dropout(&x, p, draw).unwrap();
-            let y = Emulator { block: 256, ..Emulator::default() }.run(|| dropout(&x, p, draw)).unwrap();
+            let kernels = emulated::nth(usize::from(dtype == DType::F16));
+            let placed = kernels.place(&x);
+            let y = kernels.run(|| dropout(&placed, p, draw)).unwrap();
             assert_eq!(bits(&y), bits(&expected), "{dtype:?} {p}");
         }
     }

@@ -9,7 +9,7 @@ use candle_core::{DType, Device, Tensor};
 use proptest::prelude::*;
 use proptest::sample::select;
 use support::config;
-use support::emulated::{FLOATS, emulators, same_bits, same_bits_twice, same_values};
+use support::emulated::{FLOATS, Kernels, emulators, same_bits, same_bits_twice, same_values};
 use support::layouts::{integers, reals};
 use support::pooling::{filled, layouts, pattern};
 use taper_cuda_emulator::{Emulator, Order};
@@ -61,13 +61,14 @@ impl Call {
         Tensor::from_slice(&self.classes, shape, &Device::Cpu).unwrap().to_dtype(dtype).unwrap()
     }
 
-    fn weight(&self, dtype: DType) -> Option<Tensor> {
+    /// The weights of the classes, of the type and on the device of `x`.
+    fn weight(&self, x: &Tensor) -> Option<Tensor> {
         let weight = (reals(&[self.shape[1]], 7).abs().unwrap() + 0.5).unwrap();
-        self.weighted.then(|| cast(&weight, dtype))
+        self.weighted.then(|| cast(&weight, x.dtype()).to_device(x.device()).unwrap())
     }
 
-    fn cross_entropy(&self, dtype: DType) -> CrossEntropySpec {
-        let weight = self.weight(dtype);
+    fn cross_entropy(&self, x: &Tensor) -> CrossEntropySpec {
+        let weight = self.weight(x);
         let spec = CrossEntropySpec::default().reduction(self.reduction).label_smoothing(self.smoothing);
         CrossEntropySpec { weight, ..spec }
     }
@@ -132,13 +133,17 @@ proptest! {
         let target = (reals(&shape, 1).abs().unwrap() / 2.).unwrap();
         let inputs = [filled(&pattern, &shape), target].map(|t| layout.apply(&cast(&t, dtype)).unwrap());
         let positive = |shape: &[usize], seed| cast(&reals(shape, seed).abs().unwrap(), dtype);
-        let spec = BinaryCrossEntropySpec {
-            reduction: Reduction::None,
-            weight: weight.then(|| positive(&[n, 1, 1], 5)),
-            pos_weight: pos_weight.then(|| positive(&[c, 1], 6)),
+        let f = |t: &[Tensor]| {
+            let positive = |shape: &[usize], seed| positive(shape, seed).to_device(t[0].device()).unwrap();
+            let spec = BinaryCrossEntropySpec {
+                reduction: Reduction::None,
+                weight: weight.then(|| positive(&[n, 1, 1], 5)),
+                pos_weight: pos_weight.then(|| positive(&[c, 1], 6)),
+            };
+            binary_cross_entropy_with_logits(&t[0], &t[1], &spec)
         };
-        same_bits(emulator, &inputs, &|t| binary_cross_entropy_with_logits(&t[0], &t[1], &spec));
-        same_bits_twice(emulator, &inputs, &|t| binary_cross_entropy_with_logits(&t[0], &t[1], &spec));
+        same_bits(emulator, &inputs, &f);
+        same_bits_twice(emulator, &inputs, &f);
     }
 
     /// The order of a warp's sum is that of the CPU's lanes, and a thread's that of its columns.
@@ -172,8 +177,10 @@ proptest! {
         // An integer without a sign has its largest number for −1.
         let ignore_index = [-1, 255, i64::from(u32::MAX)][[DType::I64, DType::U8, DType::U32].iter().position(|d| *d == integer).unwrap()];
         let target = layout.apply(&call.target(integer)).unwrap();
-        let spec = NllLossSpec { reduction: call.reduction, ignore_index, weight: call.weight(dtype) };
-        let f = |t: &[Tensor]| nll_loss(&t[0], &target, &spec);
+        let f = |t: &[Tensor]| {
+            let spec = NllLossSpec { reduction: call.reduction, ignore_index, weight: call.weight(&t[0]) };
+            nll_loss(&t[0], &target.to_device(t[0].device())?, &spec)
+        };
         same_values(emulator, std::slice::from_ref(&x), rounding(dtype), &f);
         if call.reduction == Reduction::None {
             same_bits(emulator, std::slice::from_ref(&x), &f);
@@ -190,8 +197,10 @@ proptest! {
     ) {
         let x = layout.apply(&cast(&(reals(&call.shape, 1) * 4.).unwrap(), dtype)).unwrap();
         let target = layout.apply(&call.target(DType::I64)).unwrap();
-        let spec = call.cross_entropy(dtype).ignore_index(-1);
-        let f = |t: &[Tensor]| cross_entropy(&t[0], &target, &spec);
+        let f = |t: &[Tensor]| {
+            let spec = call.cross_entropy(&t[0]).ignore_index(-1);
+            cross_entropy(&t[0], &target.to_device(t[0].device())?, &spec)
+        };
         same_values(emulator, std::slice::from_ref(&x), rounding(dtype), &f);
         // Of one class's share there is no sum, and columns are added up in the CPU's order.
         if call.reduction == Reduction::None && (call.smoothing == 0. || call.shape[2..].iter().product::<usize>() > 1) {
@@ -209,8 +218,7 @@ proptest! {
     ) {
         let target = softmax(&reals(&call.shape, 2), 1).unwrap();
         let inputs = [reals(&call.shape, 1), target].map(|t| layout.apply(&cast(&t, dtype)).unwrap());
-        let spec = call.cross_entropy(dtype);
-        let f = |t: &[Tensor]| cross_entropy(&t[0], &t[1], &spec);
+        let f = |t: &[Tensor]| cross_entropy(&t[0], &t[1], &call.cross_entropy(&t[0]));
         same_values(emulator, &inputs, rounding(dtype), &f);
         if call.reduction == Reduction::None && call.shape[2..].iter().product::<usize>() > 1 {
             same_bits(emulator, &inputs, &f);
@@ -239,24 +247,26 @@ proptest! {
 /// Over several runs of positions.
 #[test]
 fn long_sums() {
-    let emulator = Emulator { block: 64, ..Emulator::default() };
+    let kernels = Kernels::or_device(Emulator { block: 64, ..Emulator::default() });
     let (x, draw) = (reals(&[9000, 3], 1), Draw { seed: 3, step: 1, layer: 0, first_sample: 0 });
     let classes = Tensor::from_iter((0..9000i64).map(|i| i % 4 - 1), &Device::Cpu).unwrap();
     for dtype in [DType::F32, DType::F64] {
         let x = [cast(&x, dtype)];
         let spec = CrossEntropySpec::default().ignore_index(-1);
-        same_values(emulator, &x, rounding(dtype), &|x| cross_entropy(&x[0], &classes, &spec));
+        same_values(kernels, &x, rounding(dtype), &|x| cross_entropy(&x[0], &classes.to_device(x[0].device())?, &spec));
         let spec = NllLossSpec::default().ignore_index(-1);
-        same_values(emulator, &x, rounding(dtype), &|x| nll_loss(&x[0], &classes, &spec));
+        same_values(kernels, &x, rounding(dtype), &|x| nll_loss(&x[0], &classes.to_device(x[0].device())?, &spec));
         let target = cast(&reals(&[9000, 3], 2), dtype);
-        same_values(emulator, &x, rounding(dtype), &|x| mse_loss(&x[0], &target, Reduction::Mean));
-        same_bits(emulator, &x, &|x| drop_block2d(&x[0].reshape((3, 90, 100))?, 0.2, 5, draw));
+        same_values(kernels, &x, rounding(dtype), &|x| {
+            mse_loss(&x[0], &target.to_device(x[0].device())?, Reduction::Mean)
+        });
+        same_bits(kernels, &x, &|x| drop_block2d(&x[0].reshape((3, 90, 100))?, 0.2, 5, draw));
     }
     // In float64 the order of a sum over so many classes shows.
     let long = reals(&[2, 3000], 4);
     let classes = Tensor::new(&[7u32, 2999], &Device::Cpu).unwrap();
     let spec = CrossEntropySpec::default().reduction(Reduction::None);
-    same_bits(emulator, &[long], &|x| cross_entropy(&x[0], &classes, &spec));
+    same_bits(kernels, &[long], &|x| cross_entropy(&x[0], &classes.to_device(x[0].device())?, &spec));
 }
 
 /// The CPU's refusals, word by word: of a class that is none, the first of several, and of a mean over nothing.
@@ -267,11 +277,13 @@ fn refusals() {
     let target = |classes: &[i64]| Tensor::new(classes, &Device::Cpu).unwrap();
     let refused = |target: &Tensor| {
         for emulator in [Emulator::default(), Emulator { block: 96, grid: 2, order: Order::HighestFirst, wide: true }] {
+            let kernels = Kernels::or_device(emulator);
             let (nll, ce) = (NllLossSpec::default(), CrossEntropySpec::default());
-            let nll = || nll_loss(&x, target, &nll).unwrap_err().to_string();
-            let ce = || cross_entropy(&x, target, &ce).unwrap_err().to_string();
-            assert_eq!(emulator.run(nll), nll());
-            assert_eq!(emulator.run(ce), ce());
+            let nll = |x: &Tensor, target: &Tensor| nll_loss(x, target, &nll).unwrap_err().to_string();
+            let ce = |x: &Tensor, target: &Tensor| cross_entropy(x, target, &ce).unwrap_err().to_string();
+            let placed = (kernels.place(&x), kernels.place(target));
+            assert_eq!(kernels.run(|| nll(&placed.0, &placed.1)), nll(&x, target));
+            assert_eq!(kernels.run(|| ce(&placed.0, &placed.1)), ce(&x, target));
         }
     };
     for wrong in [3, -1, i64::MAX, i64::MIN] {

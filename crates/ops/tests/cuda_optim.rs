@@ -26,7 +26,7 @@ fn after(shape: &[usize], grad: &Tensor, step: Step<'_>) -> Result<Vec<Vec<u64>>
     let var = |seed: u64| -> Result<Var> {
         let values = reals(shape, seed);
         let values = if seed == 1 { values } else { values.abs()? };
-        Ok(Var::from_tensor(&values.to_dtype(dtype)?)?)
+        Ok(Var::from_tensor(&values.to_dtype(dtype)?.to_device(grad.device())?)?)
     };
     let vars = [var(1)?, var(2)?, var(3)?, var(4)?];
     step(&vars, grad)?;
@@ -74,7 +74,8 @@ proptest! {
         ];
         for (i, step) in steps.into_iter().enumerate() {
             let expected = after(&shape, &grad, step).unwrap();
-            let found = emulator.run(|| after(&shape, &grad, step)).unwrap();
+            let placed = emulator.place(&grad);
+            let found = emulator.run(|| after(&shape, &placed, step)).unwrap();
             prop_assert_eq!(found, expected, "step {}", i);
         }
     }

@@ -9,7 +9,7 @@ use candle_core::{DType, Tensor, Var};
 use proptest::prelude::*;
 use proptest::sample::select;
 use support::config;
-use support::emulated::{FLOATS, emulators, same_bits, same_bits_twice, same_values};
+use support::emulated::{FLOATS, Kernels, emulators, same_bits, same_bits_twice, same_values};
 use support::layouts::{integers, reals};
 use support::pooling::{bits, filled, layouts, pattern};
 use taper_cuda_emulator::Emulator;
@@ -79,12 +79,12 @@ fn tensor(shape: &[usize], seed: usize, dtype: DType) -> Tensor {
 }
 
 /// The bits of the value and the gradients of `f` by kernels.
-fn by_kernels(emulator: Emulator, inputs: &[Tensor], f: impl Fn(&[Tensor]) -> Result<Tensor>) -> Vec<Vec<u64>> {
-    let vars: Vec<_> = inputs.iter().map(|input| Var::from_tensor(input).unwrap()).collect();
+fn by_kernels(kernels: Kernels, inputs: &[Tensor], f: impl Fn(&[Tensor]) -> Result<Tensor>) -> Vec<Vec<u64>> {
+    let vars: Vec<_> = inputs.iter().map(|input| Var::from_tensor(&kernels.place(input)).unwrap()).collect();
     let tensors: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
-    emulator.run(|| {
+    kernels.run(|| {
         let y = f(&tensors).unwrap();
-        let dy = integers(y.dims(), 4).to_dtype(y.dtype()).unwrap();
+        let dy = integers(y.dims(), 4).to_device(y.device()).unwrap().to_dtype(y.dtype()).unwrap();
         let grads = (&y * dy).unwrap().sum_all().unwrap().backward().unwrap();
         [&y].into_iter().chain(vars.iter().map(|var| grads.get(var).unwrap())).map(bits).collect()
     })
@@ -198,17 +198,17 @@ proptest! {
 /// Numbers whose sums depend on the order, over several slices of rows, and over several runs.
 #[test]
 fn long_sums_keep_their_order() {
-    let emulator = Emulator { block: 64, ..Emulator::default() };
+    let kernels = Kernels::or_device(Emulator { block: 64, ..Emulator::default() });
     for (dtype, tolerance) in [(DType::F32, 1e-6), (DType::F64, 1e-13)] {
         let [x, w, b, dy] =
             [vec![3000, 2], vec![7, 2], vec![7], vec![3000, 7]].map(|shape| reals(&shape, 1).to_dtype(dtype).unwrap());
-        let b = Var::from_tensor(&b).unwrap();
-        let bias_grad = || {
-            let y = linear(&x, &w, Some(&b)).unwrap();
-            bits((y * &dy).unwrap().sum_all().unwrap().backward().unwrap().get(&b).unwrap())
+        let bias_grad = |place: &dyn Fn(&Tensor) -> Tensor| {
+            let b = Var::from_tensor(&place(&b)).unwrap();
+            let y = linear(&place(&x), &place(&w), Some(&b)).unwrap();
+            bits((y * place(&dy)).unwrap().sum_all().unwrap().backward().unwrap().get(&b).unwrap())
         };
-        assert_eq!(emulator.run(bias_grad), bias_grad());
+        assert_eq!(kernels.run(|| bias_grad(&|t| kernels.place(t))), bias_grad(&Tensor::clone));
         let one_slope = [reals(&[3, 3000], 4), reals(&[1], 5)].map(|t| t.to_dtype(dtype).unwrap());
-        same_values(emulator, &one_slope, tolerance, &|t| prelu(&t[0], &t[1]));
+        same_values(kernels, &one_slope, tolerance, &|t| prelu(&t[0], &t[1]));
     }
 }

@@ -9,7 +9,7 @@ use candle_core::Tensor;
 use proptest::prelude::*;
 use proptest::sample::select;
 use support::config;
-use support::emulated::{FLOATS, emulators, same_bits};
+use support::emulated::{FLOATS, Kernels, emulators, same_bits};
 use support::layouts::{integers, reals, values};
 use support::pooling::{Geometry, bits, filled, geometry, layouts, pattern};
 use taper_gradcheck::MemoryLayout;
@@ -102,9 +102,10 @@ proptest! {
     ) {
         let x = laid(&filled(&pattern, &g.shape()), dtype, layout);
         let (_, indices) = adaptive_max_pool3d_with_indices(&x, g.to).unwrap();
-        let (y, found) = emulator.run(|| adaptive_max_pool3d_with_indices(&x, g.to)).unwrap();
+        let placed = emulator.place(&x);
+        let (y, found) = emulator.run(|| adaptive_max_pool3d_with_indices(&placed, g.to)).unwrap();
         prop_assert_eq!(bits(&found), bits(&indices));
-        prop_assert_eq!(bits(&y), bits(&emulator.run(|| adaptive_max_pool3d(&x, g.to)).unwrap()));
+        prop_assert_eq!(bits(&y), bits(&emulator.run(|| adaptive_max_pool3d(&placed, g.to)).unwrap()));
         same_bits(emulator, &[x], &|x| adaptive_max_pool3d(&x[0], g.to));
     }
 
@@ -126,7 +127,7 @@ proptest! {
         let x = laid(&reals(&g.shape(), 3), dtype, layout);
         // Weighted, so that gradients are no small integers.
         let weight = reals(pad3d(&x, sides, mode).unwrap().dims(), 4).to_dtype(dtype).unwrap();
-        same_bits(emulator, &[x], &|x| Ok((pad3d(&x[0], sides, mode)? * &weight)?));
+        same_bits(emulator, &[x], &|x| Ok((pad3d(&x[0], sides, mode)? * weight.to_device(x[0].device())?)?));
     }
 
     /// Copies keep the sign of a zero.
@@ -208,8 +209,9 @@ fn mode_of(mode: InterpolateMode) -> InterpolateMode {
 fn large_windows_do_not_depend_on_the_block() {
     let x = reals(&[2, 37, 41], 10);
     let by = |block| {
-        let emulator = taper_cuda_emulator::Emulator { block, ..Default::default() };
-        emulator.run(|| adaptive_avg_pool3d(&x.unsqueeze(1).unwrap(), 1)).unwrap()
+        let kernels = Kernels::or_device(taper_cuda_emulator::Emulator { block, ..Default::default() });
+        let x = kernels.place(&x.unsqueeze(1).unwrap());
+        kernels.run(|| adaptive_avg_pool3d(&x, 1)).unwrap()
     };
     let expected = values(&by(32));
     for block in [64, 96, 256, 512] {

@@ -9,7 +9,7 @@ pub mod golden;
 pub mod layouts;
 pub mod pooling;
 
-use candle_core::{DType, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 pub use golden::{Case, close};
 use proptest::test_runner::{Config as ProptestConfig, RngSeed};
 use std::collections::HashMap;
@@ -68,10 +68,11 @@ pub fn check_by<E: std::fmt::Display>(
                 (None, Err(error)) => panic!("{op} {}: {error}: {}", case.id, case.kwargs),
                 (None, Ok(Some(outputs))) => {
                     hold(op, &case, &inputs, &outputs, compare).unwrap();
-                    let emulator = emulated::nth(count.passed);
-                    let held = emulator.run(|| match call(&case, &inputs) {
-                        Ok(outputs) => hold(op, &case, &inputs, &outputs.unwrap(), |what, a, b| {
-                            compare(&format!("{what} by {emulator:?}"), a, b);
+                    let kernels = emulated::nth(count.passed);
+                    let placed = placed(&case, &inputs, kernels);
+                    let held = kernels.run(|| match call(&case, &placed) {
+                        Ok(outputs) => hold(op, &case, &placed, &outputs.unwrap(), |what, a, b| {
+                            compare(&format!("{what} by {kernels:?}"), a, b);
                         })
                         .map_err(|error| error.to_string()),
                         Err(error) => Err(error.to_string()),
@@ -102,6 +103,16 @@ fn inputs(case: &Case, dtype: DType) -> HashMap<String, Tensor> {
     case.inputs.iter().map(read).collect()
 }
 
+/// The inputs where the kernels read them; those with a gradient are variables.
+fn placed(case: &Case, inputs: &HashMap<String, Tensor>, kernels: emulated::Kernels) -> HashMap<String, Tensor> {
+    let place = |(name, tensor): (&String, &Tensor)| {
+        let tensor = kernels.place(&tensor.detach());
+        let tracked = case.grads.contains(name);
+        (name.clone(), if tracked { Var::from_tensor(&tensor).unwrap().into_inner() } else { tensor })
+    };
+    inputs.iter().map(place).collect()
+}
+
 /// Whether numbers became zero or infinite on the way into a narrower dtype, such as 1e-300 in float32: those are other
 /// numbers, at which the reference was not asked.
 fn leaves_range(narrow: &Tensor, wide: &Tensor) -> bool {
@@ -119,18 +130,18 @@ fn hold(
     assert_eq!(outputs.len(), case.outputs.len(), "{op} {}: number of outputs", case.id);
     for (name, output) in case.outputs.iter().zip(outputs) {
         let expected = &case.tensors[name];
-        compare(&format!("{op} {} {name} {}", case.id, case.kwargs), output, expected);
+        compare(&format!("{op} {} {name} {}", case.id, case.kwargs), &output.to_device(&Device::Cpu)?, expected);
     }
     if case.grads.is_empty() {
         return Ok(());
     }
-    let cotangent = case.tensors["cotangent"].to_dtype(outputs[0].dtype()).unwrap();
+    let cotangent = case.tensors["cotangent"].to_dtype(outputs[0].dtype()).unwrap().to_device(outputs[0].device())?;
     let loss = (&outputs[0] * cotangent).unwrap().sum_all().unwrap();
     let grads = loss.backward()?;
     for name in &case.grads {
         let grad = grads.get(&inputs[name]).unwrap_or_else(|| panic!("{op} {}: no gradient of {name}", case.id));
         let expected = &case.tensors[&format!("grad_{name}")];
-        compare(&format!("{op} {} grad_{name} {}", case.id, case.kwargs), grad, expected);
+        compare(&format!("{op} {} grad_{name} {}", case.id, case.kwargs), &grad.to_device(&Device::Cpu)?, expected);
     }
     Ok(())
 }
