@@ -226,6 +226,38 @@ pub enum Error {
         /// The checkpoint that a fit with [`resume(true)`](crate::Trainer::resume) goes on from, where checkpoints are kept.
         checkpoint: Option<PathBuf>,
     },
+    /// The processes of a group did not meet.
+    #[error("rank {rank}: the processes do not meet at {address}: {reason}")]
+    Rendezvous {
+        /// This process's rank.
+        rank: usize,
+        /// Where they meet.
+        address: String,
+        /// Why not.
+        reason: String,
+    },
+    /// Another process of the group is lost; the group is at an end.
+    #[error("rank {rank} is lost: {source}; start all processes again, they may resume")]
+    Rank {
+        /// Its rank.
+        rank: usize,
+        /// What went wrong on the way.
+        source: std::io::Error,
+    },
+    /// The processes of a group do not do the same.
+    #[error("{what} differ between rank 0 and rank {rank}: {remedy}")]
+    RanksDiffer {
+        /// What differs, in the plural.
+        what: &'static str,
+        /// The first rank that differs.
+        rank: usize,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// NCCL refuses.
+    #[cfg(feature = "nccl")]
+    #[error("{0}; NCCL_DEBUG=INFO makes it say more")]
+    Nccl(String),
     /// Gradients could not be checked.
     #[cfg(feature = "gradcheck")]
     #[error(transparent)]

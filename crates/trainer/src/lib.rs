@@ -5,6 +5,7 @@
 
 mod checkpoint;
 pub mod data;
+pub mod distributed;
 mod early_stopping;
 mod error;
 mod exact;

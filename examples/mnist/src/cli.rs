@@ -51,12 +51,28 @@ pub(crate) struct TrainArgs {
     #[arg(long)]
     pub(crate) draw_batch: bool,
     #[command(flatten)]
+    pub(crate) group: GroupArgs,
+    #[command(flatten)]
     pub(crate) debug: DebugArgs,
     #[command(flatten)]
     pub(crate) data: DataArgs,
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
 }
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "To train in several processes")]
+pub(crate) struct GroupArgs {
+    /// Train in N processes, each on its part of every batch; with `--device cuda` each on a device of its own
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=1024), conflicts_with_all = TRIALS)]
+    pub(crate) processes: Option<u16>,
+    /// Be one of the processes that torchrun starts: `torchrun --no-python --nproc-per-node 2 mnist --join`
+    #[arg(long, conflicts_with = "processes", conflicts_with_all = TRIALS)]
+    pub(crate) join: bool,
+}
+
+/// What one process does alone.
+const TRIALS: [&str; 3] = ["fast_dev_run", "check_determinism", "check_gradients"];
 
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "To find faults")]

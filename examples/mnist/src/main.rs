@@ -7,6 +7,7 @@ mod error;
 mod model;
 mod pictures;
 mod predict;
+mod processes;
 mod readings;
 mod threads;
 mod train;
@@ -21,7 +22,7 @@ use taper::layers::{Sequential, VarStore};
 use taper::trainer::ConfusionMatrix;
 use taper::{DType, Device};
 
-use cli::{Cli, Command, DeviceName, EvalArgs, MachineArgs, PredictArgs};
+use cli::{Cli, Command, DeviceName, EvalArgs, MachineArgs, PredictArgs, TrainArgs};
 use error::{Error, Result};
 
 /// Activations come and go with every step; this allocator keeps their pages.
@@ -46,15 +47,30 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode> {
     let out = &mut io::stdout().lock();
     match cli.command.unwrap_or(Command::Train(cli.train)) {
-        Command::Train(args) => train::train(&args, &device(&args.machine)?, out)?,
+        Command::Train(args) => return train(&args, out),
         Command::Eval(args) => eval(&args, out)?,
         Command::Predict(args) => return predict(&args, out),
     }
     Ok(ExitCode::SUCCESS)
 }
 
+fn train(args: &TrainArgs, out: &mut impl Write) -> Result<ExitCode> {
+    if let Some(count) = args.group.processes {
+        return processes::launch(count);
+    }
+    if args.group.join {
+        let (rendezvous, place) = processes::join()?;
+        let device = device(&args.machine, place)?;
+        let group = processes::connect(&rendezvous, &device)?;
+        train::train(args, &device, Some(group), out)?;
+    } else {
+        train::train(args, &device(&args.machine, 0)?, None, out)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 fn eval(args: &EvalArgs, out: &mut impl Write) -> Result<()> {
-    let device = device(&args.machine)?;
+    let device = device(&args.machine, 0)?;
     let net = load(&args.model.model, &device)?;
     let digits = data::load_test(&args.data.data)?;
     let readings = readings::read(&net, &digits, &device)?;
@@ -81,7 +97,7 @@ fn report(confusion: &ConfusionMatrix, out: &mut impl Write) -> Result<()> {
 
 /// Prints a line a picture. What is wrong with one picture does not keep the others from being read.
 fn predict(args: &PredictArgs, out: &mut impl Write) -> Result<ExitCode> {
-    let device = device(&args.machine)?;
+    let device = device(&args.machine, 0)?;
     let net = load(&args.model.model, &device)?;
     let mut code = ExitCode::SUCCESS;
     for path in &args.images {
@@ -108,13 +124,13 @@ fn load(path: &Path, device: &Device) -> Result<Sequential> {
     Ok(net)
 }
 
-/// Makes the pool of threads, and chooses the device.
-fn device(machine: &MachineArgs) -> Result<Device> {
+/// Makes the pool of threads, and chooses the device: of several CUDA devices, the one of that number.
+fn device(machine: &MachineArgs, ordinal: usize) -> Result<Device> {
     threads::set(machine.threads)?;
     match machine.device {
         DeviceName::Cpu => Ok(Device::Cpu),
         DeviceName::Cuda => {
-            taper::cuda_device(0).map_err(|error| Error::new(format!("{error}, or use `--device cpu`")))
+            taper::cuda_device(ordinal).map_err(|error| Error::new(format!("{error}, or use `--device cpu`")))
         }
     }
 }

@@ -1,11 +1,11 @@
 //! The network and its training: what a program of your own would change.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use taper::prelude::*;
 use taper::trainer::data::{InMemoryDataset, Loader, Normalize, RandomAffine};
+use taper::trainer::distributed::ProcessGroup;
 use taper::trainer::schedule::OneCycle;
 use taper::trainer::{self, Checkpoints, CsvLog, History, HtmlReport, Progress, Trainer};
 
@@ -35,11 +35,11 @@ pub(crate) fn train(
     store: &VarStore,
     digits: &Digits,
     args: &TrainArgs,
-    out: &Path,
     report: HtmlReport<'_>,
     stop: Arc<AtomicBool>,
+    group: Option<ProcessGroup>,
 ) -> trainer::Result<History> {
-    let train = training_batches(digits, args)?;
+    let (train, out) = (training_batches(digits, args)?, &args.out);
     let mut trainer = trainer(net, store, args, train.batches_per_epoch())
         .checkpoints(Checkpoints::new(out.join("checkpoints")).every_steps(100))
         .resume(args.resume)
@@ -47,6 +47,9 @@ pub(crate) fn train(
         .observer(Progress::stderr())
         .observer(CsvLog::new(out.join("metrics.csv")))
         .observer(report);
+    if let Some(group) = group {
+        trainer = trainer.data_parallel(group);
+    }
     if let Some(batches) = args.debug.overfit_batches {
         trainer = trainer.overfit_batches(batches as usize);
     }

@@ -9,6 +9,7 @@ use std::time::Instant;
 use taper::layers::{Layer, LayerCall, Sequential, VarStore, draw, observe, summary};
 use taper::ops::Mode;
 use taper::trainer::data::{Dataset, InMemoryDataset, save_image_grid};
+use taper::trainer::distributed::ProcessGroup;
 use taper::trainer::{self, EpochRecord, History, HtmlReport, prepare_folder, write_atomic};
 use taper::{DType, Device};
 
@@ -24,8 +25,14 @@ use crate::trial;
 /// The test digit whose way through the net is drawn.
 const SHOWN: usize = 0;
 
-/// Trains as `args` say. What it tells goes to `out`; the progress goes to the standard error.
-pub(crate) fn train(args: &TrainArgs, device: &Device, out: &mut impl Write) -> Result<()> {
+/// Trains as `args` say, together with the other processes of the group where there is one. What it tells goes to `out`; the
+/// progress goes to the standard error.
+pub(crate) fn train(
+    args: &TrainArgs,
+    device: &Device,
+    group: Option<ProcessGroup>,
+    out: &mut impl Write,
+) -> Result<()> {
     let digits = data::load(&args.data.data)?;
     let store = VarStore::new(args.seed, DType::F32, device);
     let net = model::network(store.builder())?;
@@ -34,6 +41,12 @@ pub(crate) fn train(args: &TrainArgs, device: &Device, out: &mut impl Write) -> 
     }
     let dir = args.out.as_path();
     prepare_folder(dir)?;
+    let report = HtmlReport::new(dir.join("report.html"));
+    if group.as_ref().is_some_and(|group| group.rank() > 0) {
+        // Rank 0 tells and writes what there is to be told.
+        fit(args, &net, &store, &digits, report, group)?;
+        return Ok(());
+    }
     let side = SIDE as usize;
     let table = summary(&net, (1, 1, side, side), DType::F32, device)?;
     writeln!(out, "{table}")?;
@@ -49,20 +62,14 @@ pub(crate) fn train(args: &TrainArgs, device: &Device, out: &mut impl Write) -> 
         }
     }
 
-    let report = HtmlReport::new(dir.join("report.html"))
+    let report = report
         .title("Handwritten digits")
         .note("data", format!("{learnt} training digits, {judged} test digits, {}", args.data.data))
         .table(table.to_string())
         .drawing(drawing)
         .predictions(&model::batches(&digits.test, device)?, |x| net.forward_in(x, &Mode::eval()));
     let start = Instant::now();
-    let interruption = Interruption::install()?;
-    let stop = Arc::clone(&interruption.asked);
-    let history = model::train(&net, &store, &digits, args, dir, report, stop).map_err(|error| match error {
-        trainer::Error::Stopped { .. } => Error::new(format!("{error}; start the same command with `--resume`")),
-        other => other.into(),
-    })?;
-    interruption.end_at_once();
+    let history = fit(args, &net, &store, &digits, report, group)?;
     writeln!(out, "trained in {:.1} s", start.elapsed().as_secs_f64())?;
 
     store.save(dir.join("model.safetensors"))?;
@@ -71,6 +78,25 @@ pub(crate) fn train(args: &TrainArgs, device: &Device, out: &mut impl Write) -> 
     tell(dir, out)?;
     writeln!(out, "test accuracy: {:.2} %", 100.0 * readings::accuracy(&readings, &digits.test))?;
     Ok(())
+}
+
+/// Trains until the end, or until it is asked to stop.
+fn fit(
+    args: &TrainArgs,
+    net: &Sequential,
+    store: &VarStore,
+    digits: &Digits,
+    report: HtmlReport<'_>,
+    group: Option<ProcessGroup>,
+) -> Result<History> {
+    let interruption = Interruption::install()?;
+    let stop = Arc::clone(&interruption.asked);
+    let history = model::train(net, store, digits, args, report, stop, group).map_err(|error| match error {
+        trainer::Error::Stopped { .. } => Error::new(format!("{error}; start the same command with `--resume`")),
+        other => other.into(),
+    })?;
+    interruption.end_at_once();
+    Ok(history)
 }
 
 /// What Ctrl-C and SIGTERM do: the first one asks the training to stop, the second one ends the program at once.

@@ -5,6 +5,7 @@ mod support;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -199,4 +200,42 @@ fn a_trained_model_is_judged_and_reads_pictures() {
     }
     assert!(errors[1].contains("this is neither a PNG nor a JPEG"), "{errors:?}");
     assert!(errors[3].contains("the JPEG is cut short"), "{errors:?}");
+}
+
+#[test]
+fn processes_train_together_and_a_run_of_them_resumes() {
+    let dir = tempdir().unwrap();
+    let data = write_digits(dir.path(), 355, 40);
+    let [two, killed] = ["two", "killed"].map(|name| dir.path().join(name));
+    let together = ["--processes", "2", "--threads", "1"];
+    let told = String::from_utf8(succeed(&arguments(&data, &path(&two), &together)).stdout).unwrap();
+    assert_eq!(told.matches("test accuracy: ").count(), 1, "{told}");
+
+    // One of two that something else started is killed.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let join = |rank: &str| {
+        let mut command = mnist(&arguments(&data, &path(&killed), &["--join", "--threads", "1"]));
+        command.envs([("RANK", rank), ("LOCAL_RANK", rank), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1")]);
+        command.env("MASTER_PORT", &port).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let [leader, mut other] = ["0", "1"].map(join);
+    let start = Instant::now();
+    while fs::read_to_string(killed.join("metrics.csv")).map_or(0, |csv| csv.lines().count()) < 3 {
+        assert!(start.elapsed() < Duration::from_secs(120), "no epoch ends");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    other.kill().unwrap();
+    other.wait().unwrap();
+    let leader = leader.wait_with_output().unwrap();
+    let told = String::from_utf8(leader.stderr).unwrap();
+    assert_eq!(leader.status.code(), Some(1), "{told}");
+    assert!(told.lines().last().unwrap().starts_with("error: rank 1 is lost: "), "{told}");
+
+    succeed(&arguments(&data, &path(&killed), &[&together[..], &["--resume"]].concat()));
+    assert_same_files(&two, &killed);
+
+    let alone = mnist(&["--join"]).env_remove("RANK").output().unwrap();
+    assert_eq!(alone.status.code(), Some(1));
+    let told = String::from_utf8(alone.stderr).unwrap();
+    assert_eq!(told, "error: --join reads RANK of the environment, which is not set: torchrun sets it\n");
 }

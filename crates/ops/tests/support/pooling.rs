@@ -1,6 +1,6 @@
 //! Pooling as its formula is written, with signed positions and no shortcuts, and random geometry to hold kernels against.
 
-use crate::support::layouts::values;
+use super::layouts::values;
 use candle_core::{Device, Tensor};
 use proptest::prelude::*;
 use proptest::sample::select;

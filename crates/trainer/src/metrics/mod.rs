@@ -165,6 +165,19 @@ impl Totals {
         Ok(())
     }
 
+    /// The sums as numbers, for [`add_numbers`](Totals::add_numbers).
+    pub(crate) fn numbers(&self) -> [f64; 4] {
+        [self.loss, self.samples as f64, self.accuracy.correct as f64, self.accuracy.total as f64]
+    }
+
+    /// Adds sums that [`numbers`](Totals::numbers) gave.
+    pub(crate) fn add_numbers(&mut self, [loss, samples, correct, total]: [f64; 4]) {
+        self.loss += loss;
+        self.samples += samples as usize;
+        self.accuracy.correct += correct as u64;
+        self.accuracy.total += total as u64;
+    }
+
     /// The means; the loss is NaN over no sample.
     pub(crate) fn metrics(&self) -> Metrics {
         let loss = self.loss / self.samples as f64;

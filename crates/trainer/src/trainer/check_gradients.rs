@@ -76,7 +76,7 @@ impl Trainer<'_> {
     fn loss_of(&self, batch: &Batch) -> Result<f64> {
         let samples = batch.indices.len();
         let mut mean = 0.0;
-        for piece in self.pieces(samples) {
+        for piece in self.pieces(0..samples) {
             let (inputs, targets) = self.part(batch, piece.clone())?;
             let (_, loss) = self.forward_and_loss(&inputs, &targets, piece.start)?;
             mean += scalar(&loss)? * (piece.len() as f64 / samples as f64);

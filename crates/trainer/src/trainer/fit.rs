@@ -10,7 +10,6 @@ use crate::{Checkpoints, EpochRecord, Error, FitStart, History, Observer, Rates,
 use candle_core::Var;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
-use std::sync::atomic::Ordering;
 
 /// How far a run has come.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -52,6 +51,14 @@ impl Trainer<'_> {
         data.val.map_or(Ok(()), |val| not_empty("fit", val))?;
         self.prepare(data.train)?;
         self.check_monitors(data.val.is_some())?;
+        let history = self.fit_prepared(data);
+        if history.is_err() {
+            self.leave();
+        }
+        history
+    }
+
+    fn fit_prepared(&mut self, data: Data<'_>) -> Result<History> {
         if !self.debug.is_trial() {
             return self.fit_epochs(data);
         }
@@ -63,6 +70,7 @@ impl Trainer<'_> {
 
     fn fit_epochs(&mut self, data: Data<'_>) -> Result<History> {
         let found = self.restore(data)?;
+        self.agree(data)?;
         if !self.is_done() {
             self.validate_sanity(data.val)?;
         }
@@ -182,21 +190,20 @@ impl Trainer<'_> {
         )
     }
 
-    fn asked_to_stop(&self) -> bool {
-        self.stop.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed))
-    }
-
     /// Writes a checkpoint where one is due, and to go on from where the fit was asked to stop, which it then does.
     fn save_or_stop(&mut self, data: Data<'_>, due: bool, stop: bool) -> Result<()> {
-        let checkpoint = if due || stop { self.save(data)? } else { None };
+        let checkpoint = if due || stop && self.leads() { self.save(data)? } else { None };
         if stop { Err(Error::Stopped { step: self.position.step, checkpoint }) } else { Ok(()) }
     }
 
     fn saves(&self, due: impl FnOnce(&Checkpoints) -> bool) -> bool {
-        self.checkpoints.as_ref().is_some_and(due)
+        self.leads() && self.checkpoints.as_ref().is_some_and(due)
     }
 
     pub(super) fn notify(&mut self, mut tell: impl FnMut(&mut (dyn Observer + '_)) -> Result<()>) -> Result<()> {
+        if !self.leads() {
+            return Ok(());
+        }
         let trial = self.debug.is_trial();
         let mut told = self.observers.iter_mut().filter(|observer| !(trial && observer.leaves_files()));
         told.try_for_each(|observer| tell(&mut **observer))

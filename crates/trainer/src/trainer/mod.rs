@@ -4,6 +4,7 @@ mod anomaly;
 mod best;
 #[cfg(feature = "gradcheck")]
 mod check_gradients;
+mod data_parallel;
 mod debug;
 mod determinism;
 mod ema;
@@ -21,6 +22,7 @@ pub use find_lr::{LrCurve, LrFinder, LrPoint};
 pub(crate) use fit::Position;
 pub use mixed_precision::LossScale;
 
+use data_parallel::DataParallel;
 use debug::DebugAids;
 use ema::Averages;
 use mixed_precision::MixedPrecision;
@@ -85,6 +87,7 @@ pub struct Trainer<'a> {
     clip_value: Option<f64>,
     clip_norm: Option<f64>,
     micro_batch: Option<usize>,
+    data_parallel: Option<DataParallel>,
     ema: Option<Averages>,
     seed: u64,
     epochs: usize,
@@ -122,6 +125,7 @@ impl<'a> Trainer<'a> {
             clip_value: None,
             clip_norm: None,
             micro_batch: None,
+            data_parallel: None,
             ema: None,
             seed: 0,
             epochs: 1,
@@ -310,6 +314,7 @@ impl std::fmt::Debug for Trainer<'_> {
             .field("clip_value", &self.clip_value)
             .field("clip_norm", &self.clip_norm)
             .field("micro_batch", &self.micro_batch)
+            .field("data_parallel", &self.data_parallel)
             .field("mixed_precision", &self.mixed_precision.as_ref().map(|mixed| mixed.config))
             .field("ema", &self.ema.as_ref().map(|ema| ema.config))
             .field("seed", &self.seed)

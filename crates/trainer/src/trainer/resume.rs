@@ -142,6 +142,9 @@ impl Trainer<'_> {
         if let Some(mixed) = &self.mixed_precision {
             configuration.insert("mixed_precision".to_owned(), format!("{:?}", mixed.config));
         }
+        if let Some(processes) = self.processes() {
+            configuration.insert("processes".to_owned(), processes.to_string());
+        }
         let mut extend = |set: &str, loader: &Loader| {
             configuration.extend(loader.configuration().map(|(name, value)| (format!("{set} {name}"), value)));
         };

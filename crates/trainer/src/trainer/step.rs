@@ -20,6 +20,7 @@ impl Trainer<'_> {
         let (loss, grads) = self.gradients_of(batch, &mut totals)?;
         let (rates, taken) = self.step_vars(grads)?;
         self.check_stepped()?;
+        self.average_buffers()?;
         let averaged = if taken && self.ema.is_some() { self.optimized_trainable() } else { BTreeMap::new() };
         if let Some(ema) = &mut self.ema {
             ema.update(&averaged, self.position.step)?;
@@ -38,7 +39,7 @@ impl Trainer<'_> {
         })
     }
 
-    /// The mean loss of the batch and its gradients, in pieces where that was asked for. The graph and its activations are
+    /// The mean loss of the batch and its gradients, of all processes that take it and in pieces where that was asked for. The graph and its activations are
     /// gone by the end, before the optimiser writes into what they were computed from.
     pub(super) fn gradients_of(
         &mut self,
@@ -47,8 +48,10 @@ impl Trainer<'_> {
     ) -> Result<(f64, BTreeMap<String, Tensor>)> {
         let samples = batch.indices.len();
         let (mut mean, mut sums) = (0.0, BTreeMap::<String, Tensor>::new());
-        for piece in self.pieces(samples) {
+        let mut own = Totals::default();
+        for piece in self.pieces(self.share(samples)) {
             let share = piece.len() as f64 / samples as f64;
+            let totals = if self.data_parallel.is_some() { &mut own } else { &mut *totals };
             let (loss, grads) = self.gradients_of_part(batch, piece, share, totals)?;
             mean += loss * share;
             for (name, grad) in grads {
@@ -56,7 +59,7 @@ impl Trainer<'_> {
                 sums.insert(name, sum);
             }
         }
-        Ok((mean, sums))
+        self.exchange(mean, sums, &own, totals)
     }
 
     /// The mean loss of a part of the batch, and what it adds to the gradients of the batch's, of which it is `share`.
@@ -84,10 +87,10 @@ impl Trainer<'_> {
         Ok((value, grads))
     }
 
-    /// The parts in which a batch of so many samples is taken.
-    pub(super) fn pieces(&self, samples: usize) -> impl Iterator<Item = Range<usize>> + use<> {
-        let piece = self.micro_batch.unwrap_or(samples).max(1);
-        (0..samples).step_by(piece).map(move |first| first..samples.min(first.saturating_add(piece)))
+    /// The parts in which samples of a batch are taken.
+    pub(super) fn pieces(&self, samples: Range<usize>) -> impl Iterator<Item = Range<usize>> + use<> {
+        let piece = self.micro_batch.unwrap_or(samples.len()).max(1);
+        samples.clone().step_by(piece).map(move |first| first..samples.end.min(first.saturating_add(piece)))
     }
 
     /// The inputs and targets of a part of the batch.
