@@ -5,7 +5,7 @@
 
 mod support;
 
-use candle_core::{DType, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 use proptest::prelude::*;
 use proptest::sample::select;
 use support::config;
@@ -192,6 +192,17 @@ proptest! {
         let apart = by_kernels(emulator, &terms, |t| relu(&(&t[0] + &t[1])?));
         prop_assert_eq!(by_kernels(emulator, &terms, |t| add_relu(&t[0], &t[1])), apart);
         same_bits(emulator, &terms, &|t| add_relu(&t[0], &t[1]));
+    }
+}
+
+/// The exponential, the hyperbolic tangent and the error function of float32, over all of it and densely where they bend.
+#[test]
+fn float32_is_the_cpus_everywhere() {
+    let all = (0..=u32::MAX).step_by(99_991).map(f32::from_bits);
+    let bend = (0..40_000).map(|i| (i as f32 - 20_000.) * 5e-4);
+    let x = Tensor::from_iter(all.chain(bend), &Device::Cpu).unwrap();
+    for f in [sigmoid, tanh, gelu] {
+        same_bits(Emulator { block: 256, ..Emulator::default() }, std::slice::from_ref(&x), &|x| f(&x[0]));
     }
 }
 

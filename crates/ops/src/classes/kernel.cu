@@ -1,8 +1,5 @@
 // Class indices: whether they are classes, and what they weigh.
 
-// Where a position is ignored.
-const unsigned int IGNORED = 0xffffffffu;
-
 // The classes of `n` positions as numbers of 32 bits and, for each run of positions, their weight and, where an index is no
 // class, how many positions there are from the first such on, else 0.
 KERNEL void read_classes(const long long *indices, const double *weight, unsigned int *chosen, double *totals,

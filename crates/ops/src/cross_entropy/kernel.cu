@@ -1,9 +1,6 @@
 // The cross entropy and its gradients, as `cpu.rs` has them. Where a class has one element a warp takes the classes of a
 // sample side by side; else a thread takes those of a position, and its neighbours their positions.
 
-// Where a position is ignored.
-const unsigned int IGNORED = 0xffffffffu;
-
 struct Loss {
   index_t classes, inner, positions;
 };

@@ -11,11 +11,12 @@ use candle_core::{CpuStorage, DType, Device, Layout, Shape, WithDType};
 use half::{bf16, f16};
 
 /// What is compiled in front of every kernel file, in order.
-const PRELUDE: [&str; 7] = [
+const PRELUDE: [&str; 8] = [
     include_str!("prelude.cuh"),
     include_str!("reduce.cuh"),
     include_str!("../math.cuh"),
     include_str!("../elementwise/passes.cuh"),
+    include_str!("../classes/classes.cuh"),
     include_str!("../random.cuh"),
     include_str!("../window.cuh"),
     include_str!("../max_pool/maximum.cuh"),

@@ -29,7 +29,7 @@ use spec::LinearDims;
 ///
 /// # Errors
 ///
-/// Ranks or extents that do not belong together, dtypes that differ or are not f32 or f64.
+/// Ranks or extents that do not belong together, dtypes that differ or are not bf16, f16, f32 or f64.
 ///
 /// # Source
 ///

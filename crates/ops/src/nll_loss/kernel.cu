@@ -1,8 +1,5 @@
 // The negative log-likelihood and its gradient.
 
-// Where a position is ignored.
-const unsigned int IGNORED = 0xffffffffu;
-
 // −weight · log p of the class of each of `n` positions: as y, or, where they are to be added up, as `losses`.
 KERNEL void nll_loss(const scalar_t *log_p, const unsigned int *chosen, const double *weight, scalar_t *y, double *losses,
                      index_t classes, index_t inner, index_t n) {
