@@ -9,7 +9,7 @@ use candle_core::{DType, Device, Tensor};
 use proptest::prelude::*;
 use proptest::sample::select;
 use support::config;
-use support::emulated::{FLOATS, Kernels, emulators, same_bits, same_bits_twice, same_values};
+use support::emulated::{FLOATS, Kernels, agree, agree_twice, emulators, same_bits, same_bits_twice, same_values};
 use support::layouts::{integers, reals};
 use support::pooling::{filled, layouts, pattern};
 use taper_cuda_emulator::{Emulator, Order};
@@ -106,8 +106,8 @@ proptest! {
         let inputs = [reals(&shape, seed), target].map(|t| layout.apply(&cast(&t, dtype)).unwrap());
         let f = LOSSES[which];
         if reduction == Reduction::None {
-            same_bits(emulator, &inputs, &|t| f(&t[0], &t[1], reduction));
-            same_bits_twice(emulator, &inputs, &|t| f(&t[0], &t[1], reduction));
+            agree(emulator, &inputs, &|t| f(&t[0], &t[1], reduction));
+            agree_twice(emulator, &inputs, &|t| f(&t[0], &t[1], reduction));
         } else {
             same_values(emulator, &inputs, rounding(dtype), &|t| f(&t[0], &t[1], reduction));
         }
@@ -142,8 +142,8 @@ proptest! {
             };
             binary_cross_entropy_with_logits(&t[0], &t[1], &spec)
         };
-        same_bits(emulator, &inputs, &f);
-        same_bits_twice(emulator, &inputs, &f);
+        agree(emulator, &inputs, &f);
+        agree_twice(emulator, &inputs, &f);
     }
 
     /// The order of a warp's sum is that of the CPU's lanes, and a thread's that of its columns.
@@ -160,8 +160,8 @@ proptest! {
         let f = if logarithm { log_softmax } else { softmax };
         for x in [filled(&pattern, &shape), reals(&shape, 3)] {
             let x = layout.apply(&cast(&x, dtype)).unwrap();
-            same_bits(emulator, std::slice::from_ref(&x), &|x| f(&x[0], axis));
-            same_bits_twice(emulator, &[x], &|x| f(&x[0], axis));
+            agree(emulator, std::slice::from_ref(&x), &|x| f(&x[0], axis));
+            agree_twice(emulator, &[x], &|x| f(&x[0], axis));
         }
     }
 
@@ -183,8 +183,8 @@ proptest! {
         };
         same_values(emulator, std::slice::from_ref(&x), rounding(dtype), &f);
         if call.reduction == Reduction::None {
-            same_bits(emulator, std::slice::from_ref(&x), &f);
-            same_bits_twice(emulator, &[x], &f);
+            agree(emulator, std::slice::from_ref(&x), &f);
+            agree_twice(emulator, &[x], &f);
         }
     }
 
@@ -204,8 +204,8 @@ proptest! {
         same_values(emulator, std::slice::from_ref(&x), rounding(dtype), &f);
         // Of one class's share there is no sum, and columns are added up in the CPU's order.
         if call.reduction == Reduction::None && (call.smoothing == 0. || call.shape[2..].iter().product::<usize>() > 1) {
-            same_bits(emulator, std::slice::from_ref(&x), &f);
-            same_bits_twice(emulator, &[x], &f);
+            agree(emulator, std::slice::from_ref(&x), &f);
+            agree_twice(emulator, &[x], &f);
         }
     }
 
@@ -221,8 +221,8 @@ proptest! {
         let f = |t: &[Tensor]| cross_entropy(&t[0], &t[1], &call.cross_entropy(&t[0]));
         same_values(emulator, &inputs, rounding(dtype), &f);
         if call.reduction == Reduction::None && call.shape[2..].iter().product::<usize>() > 1 {
-            same_bits(emulator, &inputs, &f);
-            same_bits_twice(emulator, &inputs, &f);
+            agree(emulator, &inputs, &f);
+            agree_twice(emulator, &inputs, &f);
         }
     }
 
@@ -266,7 +266,7 @@ fn long_sums() {
     let long = reals(&[40, 3000], 4);
     let classes = Tensor::from_iter((0..40u32).map(|i| i * 76), &Device::Cpu).unwrap();
     let spec = CrossEntropySpec::default().reduction(Reduction::None);
-    same_bits(kernels, &[long], &|x| cross_entropy(&x[0], &classes.to_device(x[0].device())?, &spec));
+    agree(kernels, &[long], &|x| cross_entropy(&x[0], &classes.to_device(x[0].device())?, &spec));
 }
 
 /// The CPU's refusals, word by word: of a class that is none, the first of several, and of a mean over nothing.

@@ -103,6 +103,9 @@ pub const FLOATS: [DType; 4] = [DType::F32, DType::F64, DType::BF16, DType::F16]
 /// A function of tensors.
 pub type Function<'a> = &'a dyn Fn(&[Tensor]) -> taper_ops::Result<Tensor>;
 
+/// A function that another thread may call.
+pub type SharedFunction<'a> = &'a (dyn Fn(&[Tensor]) -> taper_ops::Result<Tensor> + Sync);
+
 /// The output of `f`, and the gradients of its inputs for a cotangent of small integers.
 fn with_gradients(inputs: &[Var], f: Function<'_>) -> taper_ops::Result<Vec<Tensor>> {
     let tensors: Vec<Tensor> = inputs.iter().map(|input| input.as_tensor().clone()).collect();
@@ -122,18 +125,39 @@ fn both(kernels: Kernels, inputs: &[Tensor], f: Function<'_>) -> (Vec<Tensor>, V
 /// Asserts that `f` and its gradients have the same bits by its kernels.
 pub fn same_bits(kernels: Kernels, inputs: &[Tensor], f: Function<'_>) {
     let (found, expected) = both(kernels, inputs, f);
-    let bits = |tensors: &[Tensor]| -> Vec<Vec<u64>> { tensors.iter().map(bits).collect() };
-    assert_eq!(bits(&found), bits(&expected));
+    expect_bits(&found, &expected);
 }
 
 /// Asserts what [`same_bits`] does of kernels; on a device, where a library may choose its algorithm and round as that does,
 /// that values agree within `8 * the type's epsilon * (|value| + their root mean square)`.
 pub fn agree(kernels: Kernels, inputs: &[Tensor], f: Function<'_>) {
-    if let Kernels::Emulated(_) = kernels {
-        return same_bits(kernels, inputs, f);
-    }
     let (found, expected) = both(kernels, inputs, f);
-    for (found, expected) in found.iter().zip(&expected) {
+    expect_agreement(kernels, &found, &expected);
+}
+
+/// Asserts that the derivatives of the gradients of `f` have the same bits by their kernels.
+pub fn same_bits_twice(kernels: Kernels, inputs: &[Tensor], f: SharedFunction<'_>) {
+    let (found, expected) = both_twice(kernels, inputs, f);
+    expect_bits(&found, &expected);
+}
+
+/// Asserts of the derivatives of the gradients of `f` what [`agree`] does of the gradients.
+pub fn agree_twice(kernels: Kernels, inputs: &[Tensor], f: SharedFunction<'_>) {
+    let (found, expected) = both_twice(kernels, inputs, f);
+    expect_agreement(kernels, &found, &expected);
+}
+
+fn expect_bits(found: &[Tensor], expected: &[Tensor]) {
+    let bits = |tensors: &[Tensor]| -> Vec<Vec<u64>> { tensors.iter().map(bits).collect() };
+    assert_eq!(bits(found), bits(expected));
+}
+
+fn expect_agreement(kernels: Kernels, found: &[Tensor], expected: &[Tensor]) {
+    if let Kernels::Emulated(_) = kernels {
+        return expect_bits(found, expected);
+    }
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(expected) {
         let epsilon = match expected.dtype() {
             DType::F64 => f64::EPSILON,
             DType::F16 => half::f16::EPSILON.to_f64(),
@@ -144,8 +168,8 @@ pub fn agree(kernels: Kernels, inputs: &[Tensor], f: Function<'_>) {
     }
 }
 
-/// The bits of the derivatives of the gradients of `f`, by its inputs and by the cotangent.
-fn second_derivatives(inputs: &[Var], f: Function<'_>) -> taper_ops::Result<Vec<Vec<u64>>> {
+/// The derivatives of the gradients of `f`, by its inputs and by the cotangent; those that there are.
+fn second_derivatives(inputs: &[Var], f: Function<'_>) -> taper_ops::Result<Vec<Tensor>> {
     let tensors: Vec<Tensor> = inputs.iter().map(|input| input.as_tensor().clone()).collect();
     let y = f(&tensors)?;
     let dy = Var::from_tensor(&integers(y.dims(), 3).to_device(y.device())?.to_dtype(y.dtype())?)?;
@@ -156,26 +180,23 @@ fn second_derivatives(inputs: &[Var], f: Function<'_>) -> taper_ops::Result<Vec<
         sum = (sum + (grads.get(input).unwrap() * weights)?.sum_all()?)?;
     }
     let second = sum.backward()?;
-    let found = inputs.iter().chain([&dy]).map(|var| second.get(var).map(bits).unwrap_or_default());
-    Ok(found.collect())
+    Ok(inputs.iter().chain([&dy]).filter_map(|var| second.get(var).cloned()).collect())
 }
 
-/// Asserts that the derivatives of the gradients of `f` have the same bits by their kernels.
-pub fn same_bits_twice(
-    kernels: Kernels,
-    inputs: &[Tensor],
-    f: &(dyn Fn(&[Tensor]) -> taper_ops::Result<Tensor> + Sync),
-) {
+/// What they are on the CPU and by their kernels.
+fn both_twice(kernels: Kernels, inputs: &[Tensor], f: SharedFunction<'_>) -> (Vec<Tensor>, Vec<Tensor>) {
     let on_thread = || {
         let expected = second_derivatives(&vars(inputs, Tensor::clone), f).unwrap();
         let placed = vars(inputs, |input| kernels.place(input));
-        assert_eq!(kernels.run(|| second_derivatives(&placed, f)).unwrap(), expected);
+        (kernels.run(|| second_derivatives(&placed, f)).unwrap(), expected)
     };
-    taper_gradcheck::on_attached_thread(on_thread).unwrap();
+    taper_gradcheck::on_attached_thread(on_thread).unwrap()
 }
 
-/// Asserts that `f` and its gradients have nearly the same values by its kernels: but for `tolerance`, of the number or of 1.
+/// Asserts that `f` and its gradients have nearly the same values by its kernels: but for `tolerance`, of the number or of 1;
+/// on a device, whose logarithms are not the CPU's, but for eight times as much.
 pub fn same_values(kernels: Kernels, inputs: &[Tensor], tolerance: f64, f: Function<'_>) {
+    let tolerance = if let Kernels::Device(_) = kernels { 8. * tolerance } else { tolerance };
     let (found, expected) = both(kernels, inputs, f);
     for (found, expected) in found.iter().zip(&expected) {
         assert_eq!(found.dims(), expected.dims());
