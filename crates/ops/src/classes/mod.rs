@@ -136,7 +136,8 @@ impl ClassWeights {
         }
         expect_shape(op, "weight", &[classes], weight)?;
         let wide = weight.to_dtype(DType::F64)?;
-        if runs_on(weight.device()) {
+        // Not where the weights are: elsewhere than the scores they must be an error, and not be left out.
+        if runs_on(scores.device()) {
             return Ok(Self::OnDevice(weight.clone(), copy(op, &wide)?));
         }
         Ok(Self::OnHost(wide.to_vec1()?))
