@@ -16,9 +16,10 @@ struct Row {
     case: &'static str,
     /// Library → a figure a round.
     rounds: BTreeMap<&'static str, Vec<Figures>>,
-    /// PyTorch's whole ÷ taper's, the median of the rounds.
+    /// PyTorch's whole ÷ taper's, the median of the rounds; candle's, and burn's.
     torch_ratio: Option<f64>,
     candle_ratio: Option<f64>,
+    burn_ratio: Option<f64>,
 }
 
 /// Times the cases and prints the table.
@@ -28,6 +29,10 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<(), Failure> {
         Ok(version) => println!("PyTorch {version}"),
         Err(why) => println!("PyTorch left out: {why}"),
     }
+    let burn = burn(args);
+    if let Err(why) = &burn {
+        println!("burn left out: {why}");
+    }
     println!(
         "{}, {} threads, {} rounds; milliseconds, medians; forward / whole; ratios are of the whole",
         args.device.name(),
@@ -35,12 +40,20 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<(), Failure> {
         args.rounds
     );
     println!(
-        "{:<18}{:>18}{:>18}{:>18}{:>10}{:>10}{:>20}",
-        "case", "taper", "PyTorch's best", "candle", "÷ PyTorch", "÷ candle", "peak MiB t / P / c"
+        "{:<18}{:>18}{:>18}{:>18}{:>18}{:>10}{:>10}{:>10}{:>24}",
+        "case",
+        "taper",
+        "PyTorch's best",
+        "candle",
+        "burn",
+        "÷ PyTorch",
+        "÷ candle",
+        "÷ burn",
+        "peak MiB t / P / c / b"
     );
     let mut rows = Vec::new();
     for case in names().into_iter().filter(|case| case.contains(&args.only)) {
-        let row = measure(case, args, torch.is_ok())?;
+        let row = measure(case, args, torch.is_ok(), burn.is_ok())?;
         println!("{}", row.line());
         rows.push(row);
     }
@@ -59,7 +72,7 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn measure(case: &'static str, args: &CompareArgs, torch: bool) -> Result<Row, Failure> {
+fn measure(case: &'static str, args: &CompareArgs, torch: bool, burn: bool) -> Result<Row, Failure> {
     let this = std::env::current_exe()?;
     let threads = args.threads.to_string();
     let mut rounds: BTreeMap<&'static str, Vec<Figures>> = BTreeMap::new();
@@ -74,6 +87,11 @@ fn measure(case: &'static str, args: &CompareArgs, torch: bool) -> Result<Row, F
             // candle's own threads would only spin beside taper's; candle itself computes with them.
             command.env("CANDLE_NUM_THREADS", if library == "taper" { "1" } else { &threads });
             rounds.entry(library).or_default().push(figures(&mut command)?);
+        }
+        if burn {
+            let mut command = Command::new(&args.burn);
+            command.arg(case).env("RAYON_NUM_THREADS", &threads).env("MIMALLOC_PURGE_DELAY", "-1");
+            rounds.entry("burn").or_default().push(figures(&mut command)?);
         }
         if torch {
             let peer = |tuned: &[(&str, &str)]| {
@@ -93,8 +111,8 @@ fn measure(case: &'static str, args: &CompareArgs, torch: bool) -> Result<Row, F
         let pairs = rounds.get(library)?.iter().zip(&rounds["taper"]);
         median(pairs.map(|(other, taper)| other.whole / taper.whole).collect())
     };
-    let (torch_ratio, candle_ratio) = (ratio("PyTorch"), ratio("candle"));
-    Ok(Row { case, torch_ratio, candle_ratio, rounds })
+    let [torch_ratio, candle_ratio, burn_ratio] = ["PyTorch", "candle", "burn"].map(ratio);
+    Ok(Row { case, torch_ratio, candle_ratio, burn_ratio, rounds })
 }
 
 impl Row {
@@ -109,18 +127,20 @@ impl Row {
             }
         };
         let ratio = |ratio: Option<f64>| ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}"));
-        let peak = ["taper", "PyTorch", "candle"].map(|library| {
+        let peak = ["taper", "PyTorch", "candle", "burn"].map(|library| {
             let peak = self.rounds.get(library).and_then(|rounds| median(rounds.iter().map(|f| f.peak_mib).collect()));
             peak.map_or_else(|| "–".to_owned(), |peak| format!("{peak:.0}"))
         });
         format!(
-            "{:<18}{:>18}{:>18}{:>18}{:>10}{:>10}{:>20}",
+            "{:<18}{:>18}{:>18}{:>18}{:>18}{:>10}{:>10}{:>10}{:>24}",
             self.case,
             times("taper"),
             times("PyTorch"),
             times("candle"),
+            times("burn"),
             ratio(self.torch_ratio),
             ratio(self.candle_ratio),
+            ratio(self.burn_ratio),
             peak.join(" / ")
         )
     }
@@ -138,6 +158,18 @@ fn figures(command: &mut Command) -> Result<Figures, Failure> {
     match text.lines().last().map(serde_json::from_str) {
         Some(Ok(figures)) if output.status.success() => Ok(figures),
         _ => Err(format!("{command:?}: {}\n{text}{}", output.status, String::from_utf8_lossy(&output.stderr)).into()),
+    }
+}
+
+/// Whether burn's side is built, or why it is left out.
+fn burn(args: &CompareArgs) -> Result<(), String> {
+    match args.device {
+        DeviceKind::Cuda => Err("its side is written for the CPU".to_owned()),
+        DeviceKind::Cpu if args.burn.is_file() => Ok(()),
+        DeviceKind::Cpu => {
+            let build = "cargo build --release --manifest-path benches/peers/burn/Cargo.toml";
+            Err(format!("{} is not there: {build}", args.burn.display()))
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! taper beside PyTorch and candle, in alternating processes: `cargo run --release -p taper-benches -- compare`.
+//! taper beside PyTorch, candle and burn, in alternating processes: `cargo run --release -p taper-benches -- compare`.
 
 #![allow(clippy::print_stdout, reason = "a program that prints a table")]
 
@@ -16,7 +16,7 @@ use std::process::ExitCode;
 /// What each row of the table is measured with.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Times taper beside PyTorch and candle.
+/// Times taper beside PyTorch, candle and burn.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
@@ -71,6 +71,9 @@ struct CompareArgs {
     /// PyTorch's side of the comparison
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/torch_peer.py"))]
     peer: PathBuf,
+    /// burn's side, where it was built
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/burn/target/release/burn-peer"))]
+    burn: PathBuf,
     /// Where to write all figures as JSON
     #[arg(long)]
     json: Option<PathBuf>,
@@ -96,7 +99,11 @@ impl DeviceKind {
     fn open(self) -> Result<Device, Failure> {
         match self {
             Self::Cpu => Ok(Device::Cpu),
-            Self::Cuda => Device::new_cuda(0).map_err(|error| format!("--device cuda: {error}").into()),
+            Self::Cuda => Device::new_cuda(0).map_err(|error| {
+                // A backtrace may follow.
+                let error = error.to_string();
+                format!("--device cuda: {}", error.lines().next().unwrap_or_default()).into()
+            }),
         }
     }
 }

@@ -6,11 +6,12 @@ use assert_cmd::cargo::cargo_bin;
 #[test]
 fn a_case_is_timed_and_a_missing_peer_is_named() {
     let output = Command::new(cargo_bin!("taper-benches"))
-        .args(["compare", "--only", "mnist1", "--rounds", "1", "--python", "no-such-python"])
+        .args(["compare", "--only", "mnist1", "--rounds", "1", "--python", "no-such-python", "--burn", "no-such-file"])
         .assert()
         .success();
     let text = String::from_utf8_lossy(&output.get_output().stdout).into_owned();
     assert!(text.contains("PyTorch left out: no-such-python"), "{text}");
+    assert!(text.contains("burn left out: no-such-file is not there: cargo build"), "{text}");
     let row = text.lines().find(|line| line.starts_with("mnist1"));
     assert!(row.is_some_and(|row| row.matches(" / ").count() >= 4), "{text}");
 }
