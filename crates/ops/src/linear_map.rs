@@ -1,11 +1,11 @@
 //! Linear maps of one tensor as candle operators: a map and its transpose are each the other's gradient, so one pair of
 //! kernels gives derivatives of every order.
 
+use crate::Result;
 use crate::cuda::{Buffer, Gpu, View};
 use crate::graph::wanted;
 use crate::operator::{Apply, Grads, Operator};
 use crate::storage::Element;
-use crate::{Error, Result};
 use candle_core::{Shape, Tensor};
 use std::sync::Arc;
 
@@ -25,14 +25,10 @@ pub(crate) trait LinearMap: Send + Sync + 'static {
     fn transpose<T: Element>(&self, dy: &[T]) -> Vec<T>;
 
     /// The map on a CUDA device.
-    fn cuda_map(&self, _gpu: &Gpu, _x: View<'_>) -> Result<Buffer> {
-        Err(Error::NoCudaKernel { op: self.op() })
-    }
+    fn cuda_map(&self, gpu: &Gpu, x: View<'_>) -> Result<Buffer>;
 
     /// The transpose on a CUDA device.
-    fn cuda_transpose(&self, _gpu: &Gpu, _dy: View<'_>) -> Result<Buffer> {
-        Err(Error::NoCudaKernel { op: self.op() })
-    }
+    fn cuda_transpose(&self, gpu: &Gpu, dy: View<'_>) -> Result<Buffer>;
 }
 
 /// y = A x, for the map A.

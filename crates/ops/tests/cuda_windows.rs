@@ -5,18 +5,20 @@
 
 mod support;
 
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor, Var};
 use proptest::prelude::*;
 use proptest::sample::select;
 use support::config;
-use support::emulated::{FLOATS, Kernels, emulators, same_bits};
+use support::emulated::{FLOATS, Kernels, agree, emulators, same_bits};
 use support::layouts::{integers, reals, values};
 use support::pooling::{Geometry, bits, filled, geometry, layouts, pattern};
 use taper_gradcheck::MemoryLayout;
 use taper_ops::InterpolateMode::{Bicubic, Linear, Nearest, NearestExact};
 use taper_ops::{
-    AvgPoolSpec, InterpolateMode, PadMode, Resize, UnfoldSpec, adaptive_avg_pool3d, adaptive_max_pool3d,
-    adaptive_max_pool3d_with_indices, avg_pool3d, fold2d, interpolate1d, interpolate2d, interpolate3d, pad3d, unfold2d,
+    AvgPoolSpec, Draw, Error, FractionalMaxPoolSpec, InterpolateMode, LpPoolSpec, MaxUnpoolSpec, PadMode, Resize,
+    UnfoldSpec, adaptive_avg_pool3d, adaptive_max_pool2d, adaptive_max_pool3d, adaptive_max_pool3d_with_indices,
+    avg_pool3d, fold2d, fractional_max_pool2d, fractional_max_pool3d, fractional_max_pool3d_with_indices,
+    interpolate1d, interpolate2d, interpolate3d, lp_pool3d, max_unpool2d, pad3d, unfold2d,
 };
 
 /// A shape and another extent for each of its last axes.
@@ -45,7 +47,7 @@ fn resized<const D: usize>() -> impl Strategy<Value = Resized<D>> {
     })
 }
 
-fn laid(x: &Tensor, dtype: candle_core::DType, layout: MemoryLayout) -> Tensor {
+fn laid(x: &Tensor, dtype: DType, layout: MemoryLayout) -> Tensor {
     layout.apply(&x.to_dtype(dtype).unwrap()).unwrap()
 }
 
@@ -185,6 +187,62 @@ proptest! {
         }
     }
 
+    /// Of the elements that go to one place the last wins.
+    #[test]
+    fn max_unpool(
+        g in resized::<2>(),
+        seed in 0..1000usize,
+        (dtype, layout) in (select(&FLOATS[..]), layouts()),
+        emulator in emulators(),
+    ) {
+        let (spec, shape) = (MaxUnpoolSpec::new([2, 1]).stride([2, 1]), g.shape());
+        let plane = 2 * g.extents[0] * g.extents[1];
+        let place = |i: usize| ((i * 7919 + seed) % 23 % plane) as i64;
+        let indices = Tensor::from_iter((0..shape.iter().product()).map(place), &Device::Cpu).unwrap();
+        let indices = indices.reshape(shape.as_slice()).unwrap();
+        let x = laid(&reals(&shape, 11), dtype, layout);
+        same_bits(emulator, &[x], &|x| max_unpool2d(&x[0], &indices, &spec));
+    }
+
+    #[test]
+    fn fractional_max_pool(
+        g in resized::<3>(),
+        (kernel, seed) in (prop::array::uniform3(1..=3usize), any::<u64>()),
+        pattern in pattern(&CORNERS),
+        (dtype, layout) in (select(&FLOATS[..]), layouts()),
+        emulator in emulators(),
+    ) {
+        let kernel = [0, 1, 2].map(|i| kernel[i].min(g.extents[i]));
+        let to = [0, 1, 2].map(|i| g.to[i].min(g.extents[i] - kernel[i] + 1));
+        let draw = Draw { seed, step: 1, layer: 2, first_sample: 3 };
+        let x = laid(&filled(&pattern, &g.shape()), dtype, layout);
+        let volume = FractionalMaxPoolSpec::new(kernel, to);
+        let (_, indices) = fractional_max_pool3d_with_indices(&x, &volume, draw).unwrap();
+        let (_, found) = emulator.run(|| fractional_max_pool3d_with_indices(&emulator.place(&x), &volume, draw)).unwrap();
+        prop_assert_eq!(bits(&found), bits(&indices));
+        same_bits(emulator, std::slice::from_ref(&x), &|x| fractional_max_pool3d(&x[0], &volume, draw));
+        // Its axes take their numbers in another order.
+        let plane = FractionalMaxPoolSpec::new([kernel[1], kernel[2]], [to[1], to[2]]);
+        let x = x.narrow(x.rank() - 3, 0, 1).unwrap().squeeze(x.rank() - 3).unwrap();
+        same_bits(emulator, &[x], &|x| fractional_max_pool2d(&x[0], &plane, draw));
+    }
+
+    /// Where a sum of powers is negative, so that it has no root, both are NaN.
+    #[test]
+    fn lp_pool(
+        geometry in geometry::<3>(1..=1),
+        p in select(vec![0.7, 1., 2., 2.5, 3.]),
+        pattern in pattern(&[0., -0., 0.3, 1.9, 2., 5.1, -0.7]),
+        (dtype, layout) in (select(&FLOATS[..]), layouts()),
+        emulator in emulators(),
+    ) {
+        let spec = LpPoolSpec::new(p, geometry.kernel).stride(geometry.stride).ceil_mode(geometry.ceil_mode);
+        let x = laid(&filled(&pattern, &geometry.shape()), dtype, layout);
+        if lp_pool3d(&x, &spec).is_ok() {
+            agree(emulator, &[x], &|x| lp_pool3d(&x[0], &spec));
+        }
+    }
+
     /// Windows so large that a block adds each; sums of integers are exact.
     #[test]
     fn large_windows(dtype in select(&FLOATS[..2]), layout in layouts(), emulator in emulators()) {
@@ -217,4 +275,18 @@ fn large_windows_do_not_depend_on_the_block() {
     for block in [64, 96, 256, 512] {
         assert_eq!(values(&by(block)), expected, "{block}");
     }
+}
+
+/// What the forward pass left on a device, the CPU does not read, nor a device what it left on the CPU.
+#[test]
+fn a_gradient_on_another_device_is_refused() {
+    let x = Var::from_tensor(&reals(&[2, 5, 7], 12)).unwrap();
+    let forward = || adaptive_max_pool2d(&x, [2, 3]).unwrap();
+    let emulator = taper_cuda_emulator::Emulator::default();
+    let (on_device, on_host) = (emulator.run(forward), forward());
+    for outcome in [on_device.backward(), emulator.run(|| on_host.backward())] {
+        let error = Error::from(outcome.unwrap_err());
+        assert!(matches!(error, Error::OtherDevice { op: "adaptive_max_pool2d" }), "{error}");
+    }
+    assert!(on_host.backward().is_ok() && emulator.run(|| on_device.backward()).is_ok());
 }

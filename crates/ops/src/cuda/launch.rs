@@ -170,8 +170,11 @@ impl Gpu {
         Ok(Buffer { storage, len })
     }
 
-    /// A table, at least one entry long, in the device's memory.
+    /// A table in the device's memory.
     pub(crate) fn upload<T: WithDType>(&self, table: Vec<T>) -> Result<Buffer> {
+        if table.is_empty() {
+            return self.alloc_of(T::DTYPE, 0);
+        }
         let (len, table) = (table.len(), T::to_cpu_storage_owned(table));
         let storage = match &self.device {
             Device::Cuda(device) => Owned::Device(device.storage_from_cpu_storage_owned(table)?),

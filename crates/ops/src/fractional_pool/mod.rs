@@ -2,6 +2,7 @@
 
 mod autograd;
 mod cpu;
+mod cuda;
 mod spec;
 
 pub use spec::{FractionalMaxPoolSpec, FractionalSize, RandomSamples};

@@ -107,12 +107,12 @@ impl<const D: usize> FractionalMaxPoolSpec<D> {
 #[derive(Debug)]
 pub(super) struct FractionalDims<const D: usize> {
     pub(super) planes: Arc<Planes>,
-    extents: [usize; D],
-    kernel_size: [usize; D],
-    output_size: [usize; D],
+    pub(super) extents: [usize; D],
+    pub(super) kernel_size: [usize; D],
+    pub(super) output_size: [usize; D],
     /// One an axis and plane, in the order of PyTorch: from the last axis to the first in two dimensions, from the first to
     /// the last in three.
-    samples: Vec<f64>,
+    pub(super) samples: Vec<f64>,
 }
 
 impl<const D: usize> FractionalDims<D> {
@@ -120,9 +120,14 @@ impl<const D: usize> FractionalDims<D> {
     pub(super) fn grid(&self, plane: usize) -> Grid {
         let samples = &self.samples[plane * D..][..D];
         Grid::new(std::array::from_fn::<_, D, _>(|i| {
-            let sample = samples[if D == 2 { D - 1 - i } else { i }];
+            let sample = samples[Self::sample(i)];
             place(self.extents[i], self.kernel_size[i], self.output_size[i], sample)
         }))
+    }
+
+    /// Which of a plane's samples is that of axis `i`.
+    pub(super) fn sample(i: usize) -> usize {
+        if D == 2 { D - 1 - i } else { i }
     }
 
     /// Elements that the windows of one plane hold, counted with their overlap.

@@ -32,15 +32,12 @@ fn launch(
     input: View<'_>,
     n: usize,
 ) -> Result<Buffer> {
-    let mut output = gpu.alloc(n)?;
-    if n == 0 {
-        return Ok(output);
-    }
     let entries = || lists.iter().flatten().flatten();
     let mut table = starts(lists);
     table.extend(entries().map(|&(at, _)| at as i64));
     let table = gpu.upload(table)?;
     let weights = gpu.upload(entries().map(|&(_, weight)| weight).collect())?;
+    let mut output = gpu.alloc(n)?;
     let tables = [Arg::In(table.view()), Arg::In(weights.view())];
     let sizes = [Arg::Sizes(from.to_vec()), Arg::Sizes(to.to_vec()), Arg::Size(n)];
     let args = [Arg::In(input), Arg::Out(&mut output)].into_iter().chain(tables).chain(sizes).collect();

@@ -1,7 +1,8 @@
 //! Powers as candle operators: the derivative of a power is a power, so there are derivatives of every order.
 
-use super::cpu;
+use super::{cpu, cuda};
 use crate::Result;
+use crate::cuda::{Buffer, Gpu, View};
 use crate::graph::{saved, wanted};
 use crate::operator::{Apply, Grads, Operator};
 use crate::storage::Element;
@@ -41,6 +42,10 @@ impl Operator<1> for Power {
         Ok(cpu::power(self, x, None))
     }
 
+    fn cuda(&self, gpu: &Gpu, [x]: [View<'_>; 1]) -> Result<Buffer> {
+        cuda::power(gpu, self, x, None)
+    }
+
     fn backward(&self, [x]: [&Tensor; 1], _: &Tensor, dy: &Tensor) -> Grads<1> {
         Ok([wanted(x, || Times(self.derivative()).apply([&saved(x)?, dy]))?])
     }
@@ -57,6 +62,10 @@ impl Operator<2> for Times {
 
     fn run<T: Element>(&self, [x, g]: [&[T]; 2]) -> Result<Vec<T>> {
         Ok(cpu::power(&self.0, x, Some(g)))
+    }
+
+    fn cuda(&self, gpu: &Gpu, [x, g]: [View<'_>; 2]) -> Result<Buffer> {
+        cuda::power(gpu, &self.0, x, Some(g))
     }
 
     fn backward(&self, [x, g]: [&Tensor; 2], _: &Tensor, dy: &Tensor) -> Grads<2> {

@@ -76,14 +76,10 @@ pub(crate) trait Maxima: Send + Sync + 'static {
     fn maxima_with_places<T: Element>(self: &Arc<Self>, x: &[T]) -> (Vec<T>, Places);
 
     /// The maxima on a CUDA device and, where they are asked for, their places.
-    fn cuda_maxima(&self, _gpu: &Gpu, _x: View<'_>, _with_places: bool) -> Result<(Buffer, Option<Buffer>)> {
-        Err(Error::NoCudaKernel { op: self.planes().op })
-    }
+    fn cuda_maxima(&self, gpu: &Gpu, x: View<'_>, with_places: bool) -> Result<(Buffer, Option<Buffer>)>;
 
     /// Adds `dy` to the elements at the places, on a CUDA device.
-    fn cuda_scatter(&self, _gpu: &Gpu, _places: &Buffer, _dy: View<'_>) -> Result<Buffer> {
-        Err(Error::NoCudaKernel { op: self.planes().op })
-    }
+    fn cuda_scatter(&self, gpu: &Gpu, places: &Buffer, dy: View<'_>) -> Result<Buffer>;
 }
 
 impl Maxima for PoolDims {

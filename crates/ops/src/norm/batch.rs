@@ -2,7 +2,7 @@
 
 use super::cpu::Set;
 use super::spec::{NormDims, Sets, Statistics};
-use super::{normalise, normalise_then, per_channel};
+use super::{channel_statistics, normalise, normalise_then};
 use crate::error::expect_shape;
 use crate::rectified::Then;
 use crate::{Error, Result};
@@ -108,13 +108,9 @@ pub(crate) fn batch_norm_then<const D: usize>(
     eps: f64,
     then: Then<'_, D>,
 ) -> Result<(Tensor, ChannelStatistics)> {
-    let dims = trained(x, eps)?;
-    let count = dims.set_len() as f64;
-    let (y, op) = normalise_then(dims, None, x, weight, bias, then)?;
-    let sets = op.0.known_sets();
-    let mean = per_channel(sets.iter().map(|set| set.mean), x)?;
-    let var = per_channel(sets.iter().map(|set| set.var * count / (count - 1.)), x)?;
-    Ok((y, ChannelStatistics { mean, var }))
+    let (y, op) = normalise_then(trained(x, eps)?, None, x, weight, bias, then)?;
+    let statistics = channel_statistics(&op, x)?;
+    Ok((y, statistics))
 }
 
 /// Normalises each channel by given statistics, then scales and shifts it: batch (or instance) normalisation in evaluation.

@@ -2,7 +2,7 @@
 
 use super::batch::ChannelStatistics;
 use super::spec::{NormDims, Sets, Statistics};
-use super::{normalise, per_channel};
+use super::{channel_statistics, normalise};
 use crate::{Error, Result};
 use candle_core::Tensor;
 
@@ -139,18 +139,11 @@ pub fn instance_norm_with_statistics(
     eps: f64,
 ) -> Result<(Tensor, ChannelStatistics)> {
     let dims = instances(x, eps)?;
-    let (samples, channels, count) = (dims.samples, dims.channels, dims.positions as f64);
-    if samples == 0 {
+    if dims.samples == 0 {
         return Err(Error::TooFewValues { op: dims.op, unit: "channel", shape: x.dims().to_vec() });
     }
     let (y, op) = normalise(dims, None, x, weight, bias)?;
-    let sets = op.0.known_sets();
-    let mean = |f: fn(&super::Set) -> f64, factor: f64| {
-        let sum = move |channel| sets.iter().skip(channel).step_by(channels).map(f).sum::<f64>();
-        per_channel((0..channels).map(move |channel| sum(channel) * factor / samples as f64), x)
-    };
-    let statistics =
-        ChannelStatistics { mean: mean(|set| set.mean, 1.)?, var: mean(|set| set.var, count / (count - 1.))? };
+    let statistics = channel_statistics(&op, x)?;
     Ok((y, statistics))
 }
 

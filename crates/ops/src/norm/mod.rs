@@ -3,6 +3,7 @@
 mod autograd;
 mod batch;
 mod cpu;
+mod cuda;
 mod group;
 mod last_axes;
 mod second_order;
@@ -16,7 +17,7 @@ pub use last_axes::{layer_norm, rms_norm};
 use crate::Result;
 use crate::rectified::Then;
 use autograd::Norm;
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Shape, Tensor};
 use cpu::Set;
 use spec::NormDims;
 
@@ -58,8 +59,23 @@ fn normalise_then<const D: usize>(
     Ok((y, op))
 }
 
-/// A number for each channel: in float32, unless the input is float64.
-fn per_channel(values: impl Iterator<Item = f64>, like: &Tensor) -> Result<Tensor> {
-    let dtype = if like.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
-    Ok(Tensor::from_iter(values, &Device::Cpu)?.to_dtype(dtype)?.to_device(like.device())?)
+/// The means and the unbiased variances of the channels of `x`, averaged over the samples where each has its own: in float32,
+/// unless `x` is float64.
+fn channel_statistics(Norm(shared): &Norm, x: &Tensor) -> Result<ChannelStatistics> {
+    let (dims, shape) = (&shared.dims, Shape::from(shared.dims.channels));
+    if let Some(sets) = shared.known_on_device() {
+        let statistic = |number| crate::cuda::tensor(x, &shape, |gpu| cuda::statistic(gpu, dims, sets, number));
+        return Ok(ChannelStatistics { mean: statistic(0)?, var: statistic(1)? });
+    }
+    let (sets, count) = (shared.known_sets(), dims.set_len() as f64);
+    let samples = sets.len().checked_div(dims.channels).unwrap_or_default() as f64;
+    let dtype = if x.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+    let per_channel = |of: fn(&Set) -> f64| {
+        let sum = |channel| sets.iter().skip(channel).step_by(dims.channels).map(of).sum::<f64>();
+        (0..dims.channels).map(sum).collect::<Vec<_>>()
+    };
+    let tensor = |values: Vec<f64>| Tensor::from_vec(values, &shape, &Device::Cpu)?.to_dtype(dtype);
+    let mean = per_channel(|set| set.mean).into_iter().map(|sum| sum / samples).collect();
+    let var = per_channel(|set| set.var).into_iter().map(|sum| sum * count / (count - 1.) / samples).collect();
+    Ok(ChannelStatistics { mean: tensor(mean)?, var: tensor(var)? })
 }

@@ -1,4 +1,4 @@
-//! What runs CUDA kernels in tests, in what ways, and which operators have them.
+//! What runs CUDA kernels in tests, in what ways, and with what bits.
 
 use super::golden::close;
 use super::layouts::{integers, values};
@@ -8,23 +8,6 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use std::sync::OnceLock;
 use taper_cuda_emulator::{Emulator, Order};
-
-/// The operators that reference vectors call and that have no CUDA kernel yet, nor perhaps their gradients.
-const WITHOUT_KERNELS: &[&str] = &[
-    "batch_norm",
-    "fractional_max_pool2d_with_indices",
-    "fractional_max_pool3d_with_indices",
-    "group_norm",
-    "instance_norm",
-    "layer_norm",
-    "lp_pool1d",
-    "lp_pool2d",
-    "lp_pool3d",
-    "max_unpool1d",
-    "max_unpool2d",
-    "max_unpool3d",
-    "rms_norm",
-];
 
 /// What runs kernels: a device where one is named, else an emulator on the CPU.
 #[derive(Debug, Clone, Copy)]
@@ -86,15 +69,6 @@ pub fn emulators() -> impl Strategy<Value = Kernels> {
     let order = prop_oneof![Just(Order::LowestFirst), Just(Order::HighestFirst), any::<u32>().prop_map(Order::Random)];
     (select(&[1, 7, 32, 48, 64, 256][..]), 1..5u32, order, any::<bool>())
         .prop_map(|(block, grid, order, wide)| Kernels::or_device(Emulator { block, grid, order, wide }))
-}
-
-/// Asserts that only operators without kernels kept a reference vector from being held.
-pub fn expect_held(held: Result<(), String>) {
-    if let Err(error) = held {
-        let named =
-            error.strip_suffix(": has no CUDA kernel; move its tensors to the CPU with `to_device(&Device::Cpu)`");
-        assert!(named.is_some_and(|op| WITHOUT_KERNELS.contains(&op)), "{error}");
-    }
 }
 
 /// The element types that kernels read and write.

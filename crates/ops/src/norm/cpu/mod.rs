@@ -31,7 +31,7 @@ pub(super) struct Set {
     pub(super) mean: f64,
     /// Divided by the number of elements.
     pub(super) var: f64,
-    scale: f64,
+    pub(super) scale: f64,
 }
 
 impl Set {
