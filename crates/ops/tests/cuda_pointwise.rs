@@ -14,9 +14,10 @@ use support::layouts::{integers, reals};
 use support::pooling::{bits, filled, layouts, pattern};
 use taper_cuda_emulator::Emulator;
 use taper_ops::{
-    ConvSpec, MaxPoolSpec, Result, add_relu, celu, conv_relu, conv2d, elu, gelu, gelu_tanh, glu, hardshrink,
-    hardsigmoid, hardswish, hardtanh, leaky_relu, linear, linear_relu, logsigmoid, max_pool2d, mish, prelu, relu,
-    relu6, selu, sigmoid, silu, softplus, softshrink, softsign, tanh, tanhshrink, threshold,
+    ConvSpec, MaxPoolSpec, Result, add_relu, batch_norm, batch_norm_relu, celu, conv_relu, conv2d, elu, gelu,
+    gelu_tanh, glu, hardshrink, hardsigmoid, hardswish, hardtanh, leaky_relu, linear, linear_relu, logsigmoid,
+    max_pool2d, mish, prelu, relu, relu6, selu, sigmoid, silu, softplus, softshrink, softsign, tanh, tanhshrink,
+    threshold,
 };
 
 type Activation = fn(&Tensor) -> Result<Tensor>;
@@ -179,6 +180,16 @@ proptest! {
         let fused = by_kernels(emulator, &convolution, |t| conv_relu(&t[0], &t[1], Some(&t[2]), &spec, pool.as_ref()));
         let apart = by_kernels(emulator, &convolution, |t| {
             let y = relu(&conv2d(&t[0], &t[1], Some(&t[2]), &spec)?)?;
+            pool.as_ref().map_or_else(|| Ok(y.clone()), |pool| max_pool2d(&y, pool))
+        });
+        prop_assert_eq!(fused, apart);
+
+        let normalised = [x.clone(), tensor(&[from], 6, dtype), tensor(&[from], 7, dtype)];
+        let fused = by_kernels(emulator, &normalised, |t| {
+            Ok(batch_norm_relu(&t[0], Some(&t[1]), Some(&t[2]), 1e-2, pool.as_ref())?.0)
+        });
+        let apart = by_kernels(emulator, &normalised, |t| {
+            let y = relu(&batch_norm(&t[0], Some(&t[1]), Some(&t[2]), 1e-2)?)?;
             pool.as_ref().map_or_else(|| Ok(y.clone()), |pool| max_pool2d(&y, pool))
         });
         prop_assert_eq!(fused, apart);

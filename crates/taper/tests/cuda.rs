@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
+use taper::ops::add_relu;
 use taper::prelude::*;
 use taper::trainer::{History, Result};
 use taper_cuda_emulator::{Emulator, Order};
@@ -41,6 +42,47 @@ fn lenet(vb: VarBuilder<'_>) -> taper::Result<Sequential> {
         .add(Linear::new(84, 10, vb.pp("fc3"))?))
 }
 
+/// A block of a residual network, between two convolutions that change the extents.
+fn residual(vb: VarBuilder<'_>) -> taper::Result<Sequential> {
+    let (conv, norm) = (Conv2dConfig::default().padding(1).bias(false), BatchNormConfig::default());
+    Ok(Sequential::new()
+        .add(Conv2d::new(1, 4, 3, conv.stride([2, 3]), vb.pp("conv1"))?)
+        .add(BatchNorm2d::new(4, norm, vb.pp("bn1"))?)
+        .add(ReLU)
+        .add(MaxPool2d::new([1, 2]))
+        .add_module("BasicBlock", BasicBlock::new(4, 6, &vb.pp("block"))?)
+        .add(AdaptiveAvgPool2d::new(1))
+        .add(Flatten::default())
+        .add(Linear::new(6, 10, vb.pp("fc"))?))
+}
+
+struct BasicBlock {
+    residual: Sequential,
+    downsample: Sequential,
+}
+
+impl BasicBlock {
+    fn new(from: usize, to: usize, vb: &VarBuilder<'_>) -> taper::Result<Self> {
+        let (conv, norm) = (Conv2dConfig::default().bias(false), BatchNormConfig::default());
+        let residual = Sequential::new()
+            .add(Conv2d::new(from, to, 3, conv.padding(1).stride(2), vb.pp("conv1"))?)
+            .add(BatchNorm2d::new(to, norm, vb.pp("bn1"))?)
+            .add(ReLU)
+            .add(Conv2d::new(to, to, 3, conv.padding(1), vb.pp("conv2"))?)
+            .add(BatchNorm2d::new(to, norm, vb.pp("bn2"))?);
+        let downsample = Sequential::new()
+            .add(Conv2d::new(from, to, 1, conv.stride(2), vb.pp("downsample.0"))?)
+            .add(BatchNorm2d::new(to, norm, vb.pp("downsample.1"))?);
+        Ok(Self { residual, downsample })
+    }
+}
+
+impl Layer for BasicBlock {
+    fn forward_in(&self, x: &Tensor, mode: &Mode) -> taper::Result<Tensor> {
+        Ok(add_relu(&self.residual.forward_in(x, mode)?, &self.downsample.forward_in(x, mode)?)?)
+    }
+}
+
 type Network = fn(VarBuilder<'_>) -> taper::Result<Sequential>;
 
 /// So many pictures of 28 × 28, no two alike.
@@ -53,7 +95,7 @@ fn values(tensor: &Tensor) -> Vec<f64> {
     tensor.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }
 
-/// The loss of three pictures in training, and its gradients.
+/// The loss of three pictures in training, its gradients, and the statistics that the pass moved.
 fn gradients(network: Network, dtype: DType) -> BTreeMap<String, Vec<f64>> {
     let store = VarStore::new(7, dtype, &Device::Cpu);
     let net = network(store.builder()).unwrap();
@@ -63,6 +105,7 @@ fn gradients(network: Network, dtype: DType) -> BTreeMap<String, Vec<f64>> {
     let grads = loss.backward().unwrap();
     let mut found: BTreeMap<String, Vec<f64>> =
         store.vars().iter().map(|(name, var)| (name.clone(), values(grads.get(var).unwrap()))).collect();
+    found.extend(store.buffers().iter().map(|(name, buffer)| (name.clone(), values(buffer))));
     found.insert("loss".into(), values(&loss));
     found
 }
@@ -83,7 +126,7 @@ fn expect_near(found: &BTreeMap<String, Vec<f64>>, expected: &BTreeMap<String, V
 #[test]
 fn gradients_are_those_of_the_cpu() {
     let emulator = Emulator { block: 64, grid: 40, order: Order::HighestFirst, wide: false };
-    for network in [mnist, lenet] {
+    for network in [mnist, lenet, residual] {
         for (dtype, bound) in [(DType::F32, 1e-5), (DType::F64, 1e-12)] {
             expect_near(&emulator.run(|| gradients(network, dtype)), &gradients(network, dtype), bound);
         }
