@@ -19,6 +19,8 @@ mod cross_entropy;
 mod cuda;
 #[path = "cuda_loss.rs"]
 mod cuda_loss;
+#[path = "cuda_norm.rs"]
+mod cuda_norm;
 #[path = "cuda_optim.rs"]
 mod cuda_optim;
 #[path = "cuda_pointwise.rs"]

@@ -151,7 +151,7 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 
 #[test]
 fn one_that_is_asked_to_stop_stops_all_and_all_resume() {
-    let run = |folder: &Path, stop_at: Option<usize>| {
+    let run = |folder: &Path, stop_at: Option<usize>, go_on: bool| {
         together(2, |group| {
             let (net, flag) = (Net::with_batch_norm(DType::F32), Arc::new(AtomicBool::new(false)));
             let mut trainer = trainer(&net)
@@ -161,23 +161,33 @@ fn one_that_is_asked_to_stop_stops_all_and_all_resume() {
                 .stop_when(flag.clone())
                 .data_parallel(group);
             if let Some(step) = stop_at {
-                trainer = trainer.observer(RaiseAt(step, flag));
+                trainer = trainer.observer(RaiseAt(step, flag.clone()));
             }
-            let fitted = trainer.fit(&loader(), Some(&loader()));
+            let mut fitted = trainer.fit(&loader(), Some(&loader()));
+            if go_on {
+                // The same group, after all of it has stopped.
+                flag.store(false, Ordering::Relaxed);
+                fitted = trainer.fit(&loader(), Some(&loader()));
+            }
             Ok((net.bits(), fitted))
         })
     };
-    let [whole, stopped] = [(); 2].map(|()| tempfile::tempdir().unwrap());
-    let expected: Vec<_> = run(whole.path(), None).into_iter().map(Result::unwrap).collect();
-    for rank in run(stopped.path(), Some(6)) {
+    let [whole, stopped, gone_on] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let finished = |rank: Result<(Bits, Result<History>)>| {
+        let (bits, fitted) = rank.unwrap();
+        (bits, fitted.unwrap())
+    };
+    let expected: Vec<_> = run(whole.path(), None, false).into_iter().map(finished).collect();
+    for rank in run(stopped.path(), Some(6), false) {
         // The flag went up after the sixth step, which the processes hear of in the seventh.
         assert!(matches!(rank.unwrap().1, Err(Error::Stopped { step: 7, .. })));
     }
-    for (rank, expected) in run(stopped.path(), None).into_iter().zip(expected) {
-        let (bits, fitted) = rank.unwrap();
-        assert_eq!((bits, fitted.unwrap()), (expected.0, expected.1.unwrap()));
-    }
+    let resumed: Vec<_> = run(stopped.path(), None, false).into_iter().map(finished).collect();
+    assert_eq!(resumed, expected);
     assert_eq!(files(stopped.path()), files(whole.path()));
+    // The same trainers, which have stopped together.
+    let gone_on: Vec<_> = run(gone_on.path(), Some(6), true).into_iter().map(finished).collect();
+    assert_eq!(gone_on, expected);
 }
 
 #[test]

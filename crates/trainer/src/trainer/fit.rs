@@ -52,7 +52,8 @@ impl Trainer<'_> {
         self.prepare(data.train)?;
         self.check_monitors(data.val.is_some())?;
         let history = self.fit_prepared(data);
-        if history.is_err() {
+        // All stop together, and may go on together; of another failure the others do not know.
+        if history.as_ref().is_err_and(|error| !matches!(error, Error::Stopped { .. })) {
             self.leave();
         }
         history

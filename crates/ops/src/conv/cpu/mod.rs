@@ -20,6 +20,8 @@ mod golden_tests;
 mod image;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tier_times;
 mod unfold;
 mod winograd;
 
