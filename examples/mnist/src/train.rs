@@ -40,13 +40,13 @@ pub(crate) fn train(
         return trial::run(&net, &store, &digits, args, out);
     }
     let dir = args.out.as_path();
-    prepare_folder(dir)?;
     let report = HtmlReport::new(dir.join("report.html"));
     if group.as_ref().is_some_and(|group| group.rank() > 0) {
         // Rank 0 tells and writes what there is to be told.
         fit(args, &net, &store, &digits, report, group)?;
         return Ok(());
     }
+    prepare_folder(dir)?;
     let side = SIDE as usize;
     let table = summary(&net, (1, 1, side, side), DType::F32, device)?;
     writeln!(out, "{table}")?;

@@ -123,6 +123,14 @@ impl Trainer<'_> {
         vars.iter().zip(means).try_for_each(|(var, mean)| Ok(var.set(&mean)?))
     }
 
+    /// Waits until all processes have come this far.
+    pub(super) fn meet(&mut self) -> Result<()> {
+        if let Some(it) = &mut self.data_parallel {
+            it.group.all_gather(&Tensor::zeros(1, DType::F32, &Device::Cpu)?)?;
+        }
+        Ok(())
+    }
+
     /// Refuses processes that would not train the same model from here on.
     pub(super) fn agree(&mut self, data: Data<'_>) -> Result<()> {
         if self.data_parallel.is_none() {

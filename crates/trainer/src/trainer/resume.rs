@@ -27,10 +27,14 @@ impl Found {
 impl Trainer<'_> {
     /// Takes over the newest whole checkpoint, where one was asked for and is there.
     pub(super) fn restore(&mut self, data: Data<'_>) -> Result<Option<Found>> {
+        let leads = self.leads();
+        if let Some(checkpoints) = self.checkpoints.as_ref().filter(|_| leads) {
+            checkpoints.prepare()?;
+        }
+        self.meet()?;
         let Some(checkpoints) = &mut self.checkpoints else {
             return Ok(None);
         };
-        checkpoints.prepare()?;
         // A second fit of one trainer goes on from memory.
         if !self.resume || self.position.step > 0 {
             return Ok(None);
