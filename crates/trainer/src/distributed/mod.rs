@@ -80,8 +80,8 @@ impl ProcessGroup {
     /// Meets the other processes, and returns once all are there.
     ///
     /// # Errors
-    /// When the rank is not below the number of processes, two processes have one rank or disagree about their number, the address cannot
-    /// be listened at or reached, or a process has not come in time.
+    /// When the rank is not below the number of processes, two processes have one rank or disagree about their number, the
+    /// address cannot be listened at or reached, or a process has not come in time.
     pub fn connect(rendezvous: &Rendezvous) -> Result<Self> {
         let Rendezvous { rank, world_size, .. } = *rendezvous;
         if rank >= world_size {
@@ -141,8 +141,8 @@ impl ProcessGroup {
         all.iter().map(|bytes| tensor_of(bytes, tensor)).collect()
     }
 
-    /// The sum of the tensors of all processes, as [`all_gather`](ProcessGroup::all_gather) takes them, added up by rank: in every process the
-    /// same bits.
+    /// The sum of the tensors of all processes, as [`all_gather`](ProcessGroup::all_gather) takes them, added up by rank: in
+    /// every process the same bits.
     ///
     /// # Errors
     /// As those of [`all_gather`](ProcessGroup::all_gather).

@@ -25,12 +25,12 @@ impl Trainer<'_> {
     /// Process r of W takes the r-th of W parts of every batch. The gradients are those of the whole batch's mean loss, added up by
     /// rank, so that every process steps its weights to the same bits: those of one process that takes the batch in W pieces
     /// by [`micro_batch`](Trainer::micro_batch), as long as the parts are of one size and no buffer moves. The batch size is
-    /// that of all processes together, and so are losses and metrics. After each step, buffers such as running statistics are set to their
-    /// mean over the processes. Every process loads whole batches, and evaluates the whole validation set.
+    /// that of all processes together, and so are losses and metrics. After each step, buffers such as running statistics
+    /// are set to their mean over the processes. Every process loads whole batches, and evaluates the whole validation set.
     ///
-    /// Observers are told, and checkpoints written, by rank 0 alone. A fit that resumes reads the checkpoint in every process, so
-    /// their folder must be one that all of them see. Where one process is asked to stop, all of them do, after the same step. Where
-    /// one fails, all of them do.
+    /// Observers are told, and checkpoints written, by rank 0 alone. A fit that resumes reads the checkpoint in every process,
+    /// so their folder must be one that all of them see. Where one process is asked to stop, all of them do, after the same
+    /// step. Where one fails, all of them do.
     ///
     /// ```no_run
     /// use candle_core::{DType, Device, Var};
@@ -73,12 +73,15 @@ impl Trainer<'_> {
 
     /// Whether a flag asks to stop; in a group, whether any did by the last step.
     pub(super) fn asked_to_stop(&self) -> bool {
-        let flag = self.stop.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed));
-        self.data_parallel.as_ref().map_or(flag, |it| it.stop)
+        self.data_parallel.as_ref().map_or_else(|| self.own_flag(), |it| it.stop)
     }
 
-    /// What all processes' parts of a batch come to, from this one's mean loss and gradients, which are weighted by its share. Their sums
-    /// are added to `totals`.
+    fn own_flag(&self) -> bool {
+        self.stop.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
+
+    /// What all processes' parts of a batch come to, from this one's mean loss and gradients, which are weighted by its share.
+    /// Their sums are added to `totals`.
     pub(super) fn exchange(
         &mut self,
         mean: f64,
@@ -86,11 +89,11 @@ impl Trainer<'_> {
         own: &Totals,
         totals: &mut Totals,
     ) -> Result<(f64, BTreeMap<String, Tensor>)> {
-        let stop = self.stop.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed));
+        let stop = f64::from(u8::from(self.own_flag()));
         let Some(it) = &mut self.data_parallel else { return Ok((mean, grads)) };
         let names: Vec<&String> = self.trainable.keys().collect();
         let there = names.iter().map(|name| f64::from(u8::from(grads.contains_key(*name))));
-        let said: Vec<f64> = [mean, f64::from(u8::from(stop))].into_iter().chain(own.numbers()).chain(there).collect();
+        let said: Vec<f64> = [mean, stop].into_iter().chain(own.numbers()).chain(there).collect();
         let count = said.len() - names.len();
         let all = it.group.all_gather(&Tensor::new(said, &Device::Cpu)?)?;
         let all: Vec<Vec<f64>> = all.iter().map(Tensor::to_vec1).collect::<candle_core::Result<_>>()?;

@@ -46,20 +46,20 @@ impl Trainer<'_> {
     /// is no longer finite, a checkpoint cannot be written, the configuration is not that of the checkpoint to resume, or it
     /// was asked to stop: [`Error::Stopped`].
     pub fn fit(&mut self, train: &Loader, val: Option<&Loader>) -> Result<History> {
-        let (train, val) = self.debug.loaders(train, val)?;
-        let data = Data { train: &train, val: val.as_ref() };
-        data.val.map_or(Ok(()), |val| not_empty("fit", val))?;
-        self.prepare(data.train)?;
-        self.check_monitors(data.val.is_some())?;
-        let history = self.fit_prepared(data);
-        // All stop together, and may go on together; of another failure the others do not know.
+        let history = self.fit_on(train, val);
+        // All processes of a group stop together, and may go on together; of another failure the others do not know.
         if history.as_ref().is_err_and(|error| !matches!(error, Error::Stopped { .. })) {
             self.leave();
         }
         history
     }
 
-    fn fit_prepared(&mut self, data: Data<'_>) -> Result<History> {
+    fn fit_on(&mut self, train: &Loader, val: Option<&Loader>) -> Result<History> {
+        let (train, val) = self.debug.loaders(train, val)?;
+        let data = Data { train: &train, val: val.as_ref() };
+        data.val.map_or(Ok(()), |val| not_empty("fit", val))?;
+        self.prepare(data.train)?;
+        self.check_monitors(data.val.is_some())?;
         if !self.debug.is_trial() {
             return self.fit_epochs(data);
         }

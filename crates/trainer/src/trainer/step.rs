@@ -39,8 +39,8 @@ impl Trainer<'_> {
         })
     }
 
-    /// The mean loss of the batch and its gradients, of all processes that take it and in pieces where that was asked for. The graph and its activations are
-    /// gone by the end, before the optimiser writes into what they were computed from.
+    /// The mean loss of the batch and its gradients, of all processes that take it, and in pieces where that was asked for. The
+    /// graph and its activations are gone by the end, before the optimiser writes into what they were computed from.
     pub(super) fn gradients_of(
         &mut self,
         batch: &Batch,
