@@ -13,8 +13,8 @@ use std::fs;
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 use support::{Net, dataset};
@@ -212,14 +212,18 @@ fn processes_that_would_train_different_models_are_refused() {
 
 #[test]
 fn one_that_fails_ends_all() {
-    let begin = Instant::now();
+    let (begin, all_ended) = (Instant::now(), Barrier::new(3));
     let ranks = together(3, |group| {
         let (net, rank) = (Net::new(DType::F32), group.rank());
         let forward = |x: &Tensor, mode: &taper_ops::Mode| {
             let broken = rank == 1 && mode.draw().is_some_and(|draw| draw.step == 2);
             if broken { net.forward(x, mode)? * f64::NAN } else { net.forward(x, mode) }
         };
-        Trainer::new(net.vars.clone(), forward).data_parallel(group).fit(&loader(), None)
+        let mut trainer = Trainer::new(net.vars.clone(), forward).data_parallel(group);
+        let fitted = trainer.fit(&loader(), None);
+        // The trainer lives on, as in a program that goes on to something else.
+        all_ended.wait();
+        fitted
     });
     let errors: Vec<String> = ranks.into_iter().map(|rank| rank.unwrap_err().to_string()).collect();
     assert!(errors[1].starts_with("the loss is NaN at step 3"), "{errors:?}");
