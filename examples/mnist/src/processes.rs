@@ -51,7 +51,8 @@ pub(crate) fn launch(count: u16) -> Result<ExitCode> {
     wait(children, &stop)
 }
 
-/// Waits until all have ended. Ctrl-C reaches them too, and they stop by themselves; what does not is ended.
+/// Waits until all have ended. Ctrl-C reaches them too, and one that fails takes those along that have met: they stop by
+/// themselves; what does not, such as one that still waits for a process that never came, is ended.
 fn wait(mut children: Vec<Child>, stop: &AtomicBool) -> Result<ExitCode> {
     let (mut code, mut asked) = (ExitCode::SUCCESS, None);
     while !children.is_empty() {
@@ -60,7 +61,10 @@ fn wait(mut children: Vec<Child>, stop: &AtomicBool) -> Result<ExitCode> {
             match child.try_wait()? {
                 None => running.push(child),
                 Some(status) if status.success() => {}
-                Some(_) => code = ExitCode::FAILURE,
+                Some(_) => {
+                    code = ExitCode::FAILURE;
+                    stop.store(true, Ordering::Relaxed);
+                }
             }
         }
         children = running;

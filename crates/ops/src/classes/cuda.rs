@@ -1,35 +1,34 @@
 //! Class indices on a CUDA device.
 
 use super::{ClassDims, ClassWeights};
-use crate::cuda::{Arg, Buffer, Gpu, Kernel, View, Work, on_device};
+use crate::cuda::{Arg, Buffer, Gpu, Kernel, View, Work};
 use crate::sums::RUN;
 use crate::{Error, Result};
-use candle_core::{DType, Tensor};
+use candle_core::DType;
 
 static KERNEL: Kernel = Kernel::new("classes", include_str!("kernel.cu"));
 
 /// The classes of `indices`, which are 64 bits wide, and the weight of all together that are not ignored.
 pub(super) fn read(
+    gpu: &Gpu,
     op: &'static str,
-    dims: &ClassDims,
-    indices: &Tensor,
+    classes: usize,
+    indices: View<'_>,
     ignore_index: i64,
     weight: &ClassWeights,
 ) -> Result<(Buffer, f64)> {
-    if dims.classes >= u32::MAX as usize {
+    if classes >= u32::MAX as usize {
         return Err(Error::Overflow { op, what: "the number of classes" });
     }
-    on_device(op, indices.device().clone(), indices, |gpu, indices| {
-        let (chosen, summary) = check(gpu, dims.classes, indices, ignore_index, weight)?;
-        match summary.to_vec_i64(op)?[..] {
-            [total, -1, _] => Ok((chosen, f64::from_bits(total.cast_unsigned()))),
-            [_, position, target] => {
-                let position = position.unsigned_abs() as usize;
-                Err(Error::TargetOutOfBounds { op, target, position, classes: dims.classes })
-            }
-            _ => Err(Error::Cuda { op, reason: "the summary of the classes has another length".into() }),
+    let (chosen, summary) = check(gpu, classes, indices, ignore_index, weight)?;
+    match summary.to_vec_i64(op)?[..] {
+        [total, -1, _] => Ok((chosen, f64::from_bits(total.cast_unsigned()))),
+        [_, position, target] => {
+            let position = position.unsigned_abs() as usize;
+            Err(Error::TargetOutOfBounds { op, target, position, classes })
         }
-    })
+        _ => Err(Error::Cuda { op, reason: "the summary of the classes has another length".into() }),
+    }
 }
 
 /// One-hot vectors along the classes.

@@ -4,7 +4,7 @@ mod cuda;
 
 pub(crate) use cuda::one_hot;
 
-use crate::cuda::{Arg, Buffer, copy, runs_on};
+use crate::cuda::{Arg, Buffer, Gpu, View, copy, on_device, runs_on};
 use crate::error::expect_shape;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
@@ -66,7 +66,8 @@ impl ClassDims {
         expect_shape(op, "target (class indices)", &self.position_shape(), target)?;
         let target = target.to_dtype(DType::I64)?;
         if runs_on(target.device()) {
-            let (chosen, total) = cuda::read(op, self, &target, ignore_index, weight)?;
+            let read = |gpu: &Gpu, indices: View<'_>| cuda::read(gpu, op, self.classes, indices, ignore_index, weight);
+            let (chosen, total) = on_device(op, target.device().clone(), &target, read)?;
             return Ok((Classes::OnDevice(chosen), total));
         }
         let indices: Vec<i64> = target.flatten_all()?.to_vec1()?;
