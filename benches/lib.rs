@@ -5,11 +5,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
+use candle_core::backprop::GradStore;
 use candle_core::{Device, Result, Tensor, Var};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion};
 use mimalloc::MiMalloc;
 use std::time::Duration;
+use taper_ops::backward_with;
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
@@ -32,12 +34,14 @@ impl<'a> Operator<'a> {
 
     /// Times taper's forward pass, and forward and backward with the gradients of all inputs.
     pub fn taper(self, f: impl Fn(&[Tensor]) -> taper_ops::Result<Tensor>) -> Self {
-        self.both("taper", |x| Ok(f(x)?))
+        let ones =
+            f(&self.inputs.iter().map(|x| x.as_detached_tensor()).collect::<Vec<_>>()).unwrap().ones_like().unwrap();
+        self.both("taper", |x| Ok(f(x)?), |y| backward_with(y, &ones).unwrap())
     }
 
     /// Times candle's passes likewise.
     pub fn candle(self, f: impl Fn(&[Tensor]) -> Result<Tensor>) -> Self {
-        self.both("candle", f)
+        self.both("candle", f, |y| y.backward().unwrap())
     }
 
     /// Times candle's forward pass alone, where it has no backward pass or one that drops the gradient.
@@ -46,11 +50,16 @@ impl<'a> Operator<'a> {
         self
     }
 
-    fn both(mut self, library: &str, f: impl Fn(&[Tensor]) -> Result<Tensor>) -> Self {
+    fn both(
+        mut self,
+        library: &str,
+        f: impl Fn(&[Tensor]) -> Result<Tensor>,
+        backward: impl Fn(&Tensor) -> GradStore,
+    ) -> Self {
         self.forward(library, &f);
         let inputs: Vec<Tensor> = self.inputs.iter().map(|x| x.as_tensor().clone()).collect();
         self.group.bench_function(format!("{library}/forward+backward"), |bencher| {
-            bencher.iter(|| f(&inputs).unwrap().backward().unwrap());
+            bencher.iter(|| backward(&f(&inputs).unwrap()));
         });
         self
     }

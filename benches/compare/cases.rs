@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 use taper_benches::{CONV_LAYERS, ConvLayer};
 use taper_ops::{
-    AvgPoolSpec, ConvSpec, ConvTransposeSpec, MaxPoolSpec, Mode, avg_pool2d, batch_norm, conv_transpose2d, conv2d,
-    dropout, max_pool2d,
+    AvgPoolSpec, ConvSpec, ConvTransposeSpec, MaxPoolSpec, Mode, avg_pool2d, backward_with, batch_norm,
+    conv_transpose2d, conv2d, dropout, max_pool2d,
 };
 
 /// Operators other than convolution layers, in the table's order.
@@ -64,8 +64,8 @@ fn conv_layer(library: Library, layer: &ConvLayer, device: &Device) -> std::resu
     let (x, w) = layer.tensors()?;
     let inputs = [on(device, &x)?, on(device, &w)?];
     match library {
-        Library::Taper => both(&inputs, |t| Ok(conv2d(&t[0], &t[1], None, &spec)?)),
-        Library::Candle => both(&inputs, |t| t[0].conv2d(&t[1], padding, stride, 1, groups)),
+        Library::Taper => both(library, &inputs, |t| Ok(conv2d(&t[0], &t[1], None, &spec)?)),
+        Library::Candle => both(library, &inputs, |t| t[0].conv2d(&t[1], padding, stride, 1, groups)),
     }
 }
 
@@ -82,42 +82,55 @@ fn operator(library: Library, case: &str, device: &Device) -> std::result::Resul
     match (library, case) {
         (Library::Taper, "conv_transpose") => {
             let x = [random(&[16, 64, 28, 28])?, random(&[64, 32, 4, 4])?];
-            both(&x, |t| Ok(conv_transpose2d(&t[0], &t[1], None, &transpose)?))
+            both(library, &x, |t| Ok(conv_transpose2d(&t[0], &t[1], None, &transpose)?))
         }
         (Library::Candle, "conv_transpose") => {
             let x = [random(&[16, 64, 28, 28])?, random(&[64, 32, 4, 4])?];
-            both(&x, |t| t[0].conv_transpose2d(&t[1], 1, 0, 2, 1))
+            both(library, &x, |t| t[0].conv_transpose2d(&t[1], 1, 0, 2, 1))
         }
-        (Library::Taper, "max_pool 2") => both(&map, |t| Ok(max_pool2d(&t[0], &MaxPoolSpec::new(2))?)),
-        (Library::Candle, "max_pool 2") => both(&map, |t| t[0].max_pool2d(2)),
-        (Library::Taper, "max_pool 3 s2 p1") => both(&[random(&[16, 64, 112, 112])?], |t| Ok(max_pool2d(&t[0], &max)?)),
-        (Library::Taper, "avg_pool 2") => both(&map, |t| Ok(avg_pool2d(&t[0], &AvgPoolSpec::new(2))?)),
-        (Library::Candle, "avg_pool 2") => both(&map, |t| t[0].avg_pool2d(2)),
+        (Library::Taper, "max_pool 2") => both(library, &map, |t| Ok(max_pool2d(&t[0], &MaxPoolSpec::new(2))?)),
+        (Library::Candle, "max_pool 2") => both(library, &map, |t| t[0].max_pool2d(2)),
+        (Library::Taper, "max_pool 3 s2 p1") => {
+            both(library, &[random(&[16, 64, 112, 112])?], |t| Ok(max_pool2d(&t[0], &max)?))
+        }
+        (Library::Taper, "avg_pool 2") => both(library, &map, |t| Ok(avg_pool2d(&t[0], &AvgPoolSpec::new(2))?)),
+        (Library::Candle, "avg_pool 2") => both(library, &map, |t| t[0].avg_pool2d(2)),
         (Library::Taper, "dropout") => {
             let draw = Mode::train(42, 0, 0).draw().ok_or("a training mode draws")?;
-            both(&map, |t| Ok(dropout(&t[0], 0.5, draw)?))
+            both(library, &map, |t| Ok(dropout(&t[0], 0.5, draw)?))
         }
-        (Library::Candle, "dropout") => both(&map, |t| candle_nn::ops::dropout(&t[0], 0.5)),
-        (Library::Taper, "batch_norm") => both(&norm()?, |t| Ok(batch_norm(&t[0], Some(&t[1]), Some(&t[2]), 1e-5)?)),
+        (Library::Candle, "dropout") => both(library, &map, |t| candle_nn::ops::dropout(&t[0], 0.5)),
+        (Library::Taper, "batch_norm") => {
+            both(library, &norm()?, |t| Ok(batch_norm(&t[0], Some(&t[1]), Some(&t[2]), 1e-5)?))
+        }
         (Library::Candle, "batch_norm") => {
             let [x, weight, bias] = norm()?;
             let (mean, var) = (Tensor::zeros_like(&bias)?, Tensor::ones_like(&weight)?);
             let norm =
                 candle_nn::BatchNorm::new(64, mean, var, weight.as_tensor().clone(), bias.as_tensor().clone(), 1e-5)?;
-            both(&[x], |t| norm.forward_train(&t[0]))
+            both(library, &[x], |t| norm.forward_train(&t[0]))
         }
         _ => Err(format!("{library:?} has no case {case}").into()),
     }
 }
 
-/// The median time of `f` on detached inputs, and of `f` and the gradients of all of them.
-fn both(inputs: &[Var], f: impl Fn(&[Tensor]) -> Result<Tensor>) -> std::result::Result<Times, Failure> {
+/// The median time of `f` on detached inputs, and of `f` and the gradients of all of them: taper and PyTorch are handed the
+/// cotangent, candle makes one.
+fn both(
+    library: Library,
+    inputs: &[Var],
+    f: impl Fn(&[Tensor]) -> Result<Tensor>,
+) -> std::result::Result<Times, Failure> {
     let detached: Vec<Tensor> = inputs.iter().map(|x| x.as_detached_tensor()).collect();
     let tracked: Vec<Tensor> = inputs.iter().map(|x| x.as_tensor().clone()).collect();
+    let ones = f(&detached)?.ones_like()?;
     let forward = median_ms(|| f(&detached)?.device().synchronize())?;
     let whole = median_ms(|| {
         let y = f(&tracked)?;
-        y.backward()?;
+        match library {
+            Library::Taper => drop(backward_with(&y, &ones)?),
+            Library::Candle => drop(y.backward()?),
+        }
         y.device().synchronize()
     })?;
     Ok((Some(forward), whole))

@@ -1,8 +1,9 @@
 //! Layers that change a tensor's shape and none of its elements.
 
 use crate::observe::Observed;
-use candle_core::{Module, Result, Tensor};
+use candle_core::{Error, Module, Result, Tensor};
 use std::fmt::{Display, Formatter};
+use taper_ops::flatten;
 
 /// Joins the axes from `start_dim` to the last into one: `[N, C, H, W]` becomes `[N, C·H·W]` by default.
 ///
@@ -29,7 +30,7 @@ impl Default for Flatten {
 
 impl Module for Flatten {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.report(x, x.flatten_from(self.start_dim))
+        self.report(x, flatten(x, self.start_dim).map_err(Error::from))
     }
 }
 

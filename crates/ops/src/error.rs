@@ -328,6 +328,14 @@ pub(crate) fn expect_shape(
     Err(Error::Shape { op, argument, expected: expected.to_vec(), shape: tensor.dims().to_vec() })
 }
 
+/// Refuses two tensors of different dtypes.
+pub(crate) fn same_dtype(op: &'static str, left: &Tensor, right: &Tensor) -> Result<()> {
+    if left.dtype() == right.dtype() {
+        return Ok(());
+    }
+    Err(Error::DTypeMismatch { op, left: left.dtype(), right: right.dtype() })
+}
+
 /// Refuses a number that is not as `expected`.
 pub(crate) fn expect(
     op: &'static str,

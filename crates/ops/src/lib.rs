@@ -24,6 +24,7 @@ mod elementwise;
 #[doc(hidden)]
 pub mod emulation;
 mod error;
+mod flatten;
 mod fractional_pool;
 #[cfg(test)]
 #[path = "../tests/support/golden.rs"]
@@ -82,10 +83,12 @@ pub use cross_entropy::{CrossEntropySpec, cross_entropy};
 pub use drop_block::drop_block2d;
 pub use dropout::{alpha_dropout, drop_path, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout};
 pub use error::{Error, Result};
+pub use flatten::flatten;
 pub use fractional_pool::{
     FractionalMaxPoolSpec, FractionalSize, RandomSamples, fractional_max_pool2d, fractional_max_pool2d_with_indices,
     fractional_max_pool3d, fractional_max_pool3d_with_indices,
 };
+pub use graph::{backward, backward_with};
 pub use interpolate::{InterpolateMode, Resize, interpolate1d, interpolate2d, interpolate3d};
 pub use linear::linear;
 pub use local_response_norm::local_response_norm;

@@ -1,7 +1,8 @@
-//! Between an operator and candle's graph: the only place that implements candle's operators of one, two and three
-//! arguments, for whatever implements [`Operator`].
+//! Between an operator and candle: what an [`Operator`] is, and how candle knows one of one, two or three arguments on a
+//! device, or one that nothing differentiates. Those on the CPU that something does, [`record`] hands to candle.
 
 use crate::cuda::{self, Buffer, Gpu, View};
+use crate::graph::record;
 use crate::storage::{self, Element};
 use crate::{Error, Result};
 use candle_core::{CpuStorage, CudaStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Shape, Tensor};
@@ -35,24 +36,24 @@ pub(crate) trait Apply<const N: usize> {
 }
 
 impl<O: Operator<1>> Apply<1> for O {
-    fn apply(self, [a]: [&Tensor; 1]) -> candle_core::Result<Tensor> {
-        a.apply_op1(Custom(self))
+    fn apply(self, inputs: [&Tensor; 1]) -> candle_core::Result<Tensor> {
+        record(self, inputs).unwrap_or_else(|operator| inputs[0].apply_op1(Custom(operator)))
     }
 }
 
 impl<O: Operator<2>> Apply<2> for O {
-    fn apply(self, [a, b]: [&Tensor; 2]) -> candle_core::Result<Tensor> {
-        a.apply_op2(b, Custom(self))
+    fn apply(self, inputs: [&Tensor; 2]) -> candle_core::Result<Tensor> {
+        record(self, inputs).unwrap_or_else(|operator| inputs[0].apply_op2(inputs[1], Custom(operator)))
     }
 }
 
 impl<O: Operator<3>> Apply<3> for O {
-    fn apply(self, [a, b, c]: [&Tensor; 3]) -> candle_core::Result<Tensor> {
-        a.apply_op3(b, c, Custom(self))
+    fn apply(self, inputs: [&Tensor; 3]) -> candle_core::Result<Tensor> {
+        record(self, inputs).unwrap_or_else(|operator| inputs[0].apply_op3(inputs[1], inputs[2], Custom(operator)))
     }
 }
 
-/// An operator as candle knows it.
+/// An operator as candle knows it, where [`record`] does not take it.
 struct Custom<O>(O);
 
 type Output = candle_core::Result<(CpuStorage, Shape)>;

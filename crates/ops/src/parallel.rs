@@ -68,15 +68,37 @@ pub(crate) fn build_map<T: Copy + Send + Sync, R: Send>(
 }
 
 /// Like [`build_map`], where each of `tasks` tasks writes several runs at once: those to whose indices `task_of` gives its
-/// number, in order. What `space` gives serves one task after the other on a thread.
-pub(crate) fn build_by_task<T: Copy + Send + Sync, W, R: Send>(
+/// number, in order.
+pub(crate) fn build_by_task<T: Copy + Send + Sync, R: Send>(
+    len: usize,
+    value: T,
+    item: usize,
+    tasks: usize,
+    task_of: impl Fn(usize) -> usize,
+    f: impl Fn(usize, &mut [&mut [T]]) -> R + Sync,
+) -> (Vec<T>, Vec<R>) {
+    let filled = |(): &mut (), task: usize, runs: &mut [&mut [MaybeUninit<T>]]| {
+        let mut runs: Vec<&mut [T]> = runs.iter_mut().map(|run| fill(run, value)).collect();
+        f(task, &mut runs)
+    };
+    // SAFETY: `fill` writes all that it is handed.
+    unsafe { build_by_task_unfilled(len, value, item, tasks, task_of, || (), filled) }
+}
+
+/// Like [`build_by_task`], without the values beforehand: where a task writes megabytes, what it filled has left its cache
+/// when it comes to write it. What `space` gives serves one task after the other on a thread.
+///
+/// # Safety
+///
+/// `f` writes every element of the runs that it is handed. (With debug assertions they hold `value` before.)
+pub(crate) unsafe fn build_by_task_unfilled<T: Copy + Send + Sync, W, R: Send>(
     len: usize,
     value: T,
     item: usize,
     tasks: usize,
     task_of: impl Fn(usize) -> usize,
     space: impl Fn() -> W + Sync + Send,
-    f: impl Fn(&mut W, usize, &mut [&mut [T]]) -> R + Sync,
+    f: impl Fn(&mut W, usize, &mut [&mut [MaybeUninit<T>]]) -> R + Sync,
 ) -> (Vec<T>, Vec<R>) {
     if item == 0 {
         return (vec![value; len], vec![]);
@@ -87,17 +109,43 @@ pub(crate) fn build_by_task<T: Copy + Send + Sync, W, R: Send>(
     for (index, run) in out.spare_capacity_mut()[..len].chunks_mut(item).enumerate() {
         of_task[task_of(index)].push(run);
     }
-    let run = |space: &mut W, (task, runs): (usize, Vec<&mut [MaybeUninit<T>]>)| {
-        let mut runs: Vec<&mut [T]> = runs.into_iter().map(|run| fill(run, value)).collect();
+    let run = |space: &mut W, (task, mut runs): (usize, Vec<&mut [MaybeUninit<T>]>)| {
+        if cfg!(debug_assertions) {
+            runs.iter_mut().for_each(|run| run.fill(MaybeUninit::new(value)));
+        }
         f(space, task, &mut runs)
     };
     let results = of_task.into_par_iter().enumerate().map_init(space, run).collect();
-    // SAFETY: every run of the `len` elements was given to a task, and `fill` writes all that it is handed.
+    // SAFETY: every run of the `len` elements was given to a task, and `f` writes all that it is handed.
     unsafe { out.set_len(len) };
     (out, results)
 }
 
-fn fill<T: Copy>(run: &mut [MaybeUninit<T>], value: T) -> &mut [T] {
+/// Two slices of `len` elements, in runs of `item` elements that hold `values` until `f(index, run, run)` writes them, like
+/// [`build`].
+pub(crate) fn build_pair<A: Copy + Send + Sync, B: Copy + Send + Sync>(
+    len: usize,
+    (a, b): (A, B),
+    item: usize,
+    cost: usize,
+    f: impl Fn(usize, &mut [A], &mut [B]) + Sync,
+) -> (Vec<A>, Vec<B>) {
+    if item == 0 {
+        return (vec![a; len], vec![b; len]);
+    }
+    let (mut left, mut right) = (Vec::with_capacity(len), Vec::with_capacity(len));
+    let spare = (&mut left.spare_capacity_mut()[..len], &mut right.spare_capacity_mut()[..len]);
+    for_each_pair(spare.0, spare.1, item, cost, |index, left, right| f(index, fill(left, a), fill(right, b)));
+    // SAFETY: `for_each_pair` hands out each of the `len` elements of both, and `fill` writes all that it is handed.
+    unsafe {
+        left.set_len(len);
+        right.set_len(len);
+    }
+    (left, right)
+}
+
+/// Writes `value` to all of `run`.
+pub(crate) fn fill<T: Copy>(run: &mut [MaybeUninit<T>], value: T) -> &mut [T] {
     for element in &mut *run {
         element.write(value);
     }
@@ -106,7 +154,7 @@ fn fill<T: Copy>(run: &mut [MaybeUninit<T>], value: T) -> &mut [T] {
 }
 
 /// Like [`for_each_item`], over runs of `item` elements of two slices of one length.
-pub(crate) fn for_each_pair<A: Send, B: Send>(
+fn for_each_pair<A: Send, B: Send>(
     a: &mut [A],
     b: &mut [B],
     item: usize,
@@ -152,13 +200,15 @@ mod tests {
 
     #[test]
     fn tasks_write_the_runs_they_are_given() {
-        let number = |(): &mut (), task: usize, runs: &mut [&mut [usize]]| {
+        let number = |task: usize, runs: &mut [&mut [usize]]| {
             runs.iter_mut().enumerate().for_each(|(i, run)| run[0] = 10 * task + i + 1);
             task
         };
-        let (out, tasks) = build_by_task(11, 0, 2, 3, |index| index % 3, || (), number);
+        let (out, tasks) = build_by_task(11, 0, 2, 3, |index| index % 3, number);
         assert_eq!((out, tasks), (vec![1, 0, 11, 0, 21, 0, 2, 0, 12, 0, 22], vec![0, 1, 2]));
-        assert_eq!(build_by_task(3, 7, 0, 1, |_| 0, || (), |_, _, _| ()), (vec![7; 3], vec![]));
+        assert_eq!(build_by_task(3, 7, 0, 1, |_| 0, |_, _| ()), (vec![7; 3], vec![]));
+        let pair = build_pair(5, (7, 'a'), 2, GRAIN, |index, left, right| (left[0], right[0]) = (index, 'b'));
+        assert_eq!(pair, (vec![0, 7, 1, 7, 2], vec!['b', 'a', 'b', 'a', 'b']));
         assert_eq!(build_map(5, 7, 2, 1, |index, run| run.len() * index), (vec![7; 5], vec![0, 2, 2]));
     }
 }

@@ -1,5 +1,9 @@
 //! Instruction tiers, chosen once at run time: AVX-512, AVX2 with FMA, NEON, and what every machine has.
 
+mod transpose;
+
+pub(crate) use transpose::transpose;
+
 use pulp::bytemuck::{cast_slice, cast_slice_mut};
 use pulp::{Scalar128b, Simd, WithSimd};
 use std::any::TypeId;
@@ -112,14 +116,19 @@ pub(crate) fn load<S: Simd>(values: &[f32]) -> S::f32s {
     S::as_simd_f32s(&values[..S::F32_LANES]).0[0]
 }
 
+/// The first vector of `values`, with zeros beyond their end.
+#[inline(always)]
+pub(crate) fn load_up_to<S: Simd>(simd: S, values: &[f32]) -> S::f32s {
+    match S::as_simd_f32s(values).0.first() {
+        Some(vector) => *vector,
+        None => simd.partial_load_f32s(values),
+    }
+}
+
 /// The first vector of `values`, with `fill` beyond its end and in other lanes.
 #[inline(always)]
 pub(crate) fn load_lanes<S: Simd>(simd: S, values: &[f32], lanes: S::m32s, fill: S::f32s) -> S::f32s {
-    let vector = match S::as_simd_f32s(values).0.first() {
-        Some(vector) => *vector,
-        None => simd.partial_load_f32s(values),
-    };
-    simd.select_f32s(lanes, vector, fill)
+    simd.select_f32s(lanes, load_up_to(simd, values), fill)
 }
 
 /// Writes as much of `vector` as `out` holds.

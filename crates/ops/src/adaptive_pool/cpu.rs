@@ -7,12 +7,9 @@ use crate::storage::Element;
 
 /// The maxima of all windows and their places: the first of equal elements, the last NaN.
 pub(super) fn maxima<T: Element>(AdaptiveDims { planes, grid }: &AdaptiveDims, x: &[T]) -> (Vec<T>, Vec<i64>) {
-    let mut y = vec![T::neg_infinity(); planes.output_len];
-    let mut places = vec![0; planes.output_len];
-    parallel::for_each_pair(&mut y, &mut places, planes.plane_out, grid.work(), |plane, y, places| {
+    parallel::build_pair(planes.output_len, (T::zero(), 0), planes.plane_out, grid.work(), |plane, y, places| {
         plane_maxima(grid, &x[plane * planes.plane_in..][..planes.plane_in], y, places);
-    });
-    (y, places)
+    })
 }
 
 /// The maxima of one plane and their places.

@@ -1,10 +1,9 @@
 //! Convolution over one, two and three axes.
 
 use super::autograd::Conv;
-use super::same_dtype;
 use super::spec::ConvSpec;
 use crate::Result;
-use crate::error::expect_shape;
+use crate::error::{expect_shape, same_dtype};
 use crate::pad::pad;
 use crate::rectified::Then;
 use candle_core::Tensor;

@@ -1,9 +1,8 @@
 //! The gradients of convolution as functions of their own.
 
 use super::autograd::{InputGrad, WeightGrad};
-use super::same_dtype;
 use super::spec::{ConvSpec, split};
-use crate::error::expect_shape;
+use crate::error::{expect_shape, same_dtype};
 use crate::operator::Apply;
 use crate::pad::{pad, pad_transpose};
 use crate::{Error, Result};

@@ -14,13 +14,3 @@ pub use grad::{conv1d_input_grad, conv1d_weight_grad, conv2d_input_grad, conv2d_
 pub use grad::{conv3d_input_grad, conv3d_weight_grad};
 pub use spec::{ConvSpec, ConvTransposeSpec, Padding};
 pub use transpose::{conv_transpose1d, conv_transpose2d, conv_transpose3d};
-
-use crate::{Error, Result};
-use candle_core::Tensor;
-
-fn same_dtype(op: &'static str, left: &Tensor, right: &Tensor) -> Result<()> {
-    if left.dtype() == right.dtype() {
-        return Ok(());
-    }
-    Err(Error::DTypeMismatch { op, left: left.dtype(), right: right.dtype() })
-}

@@ -1,10 +1,9 @@
 //! Transposed convolution over one, two and three axes: the input gradient of a convolution, used forward.
 
 use super::autograd::InputGrad;
-use super::same_dtype;
 use super::spec::ConvTransposeSpec;
 use crate::Result;
-use crate::error::expect_shape;
+use crate::error::{expect_shape, same_dtype};
 use crate::operator::Apply;
 use candle_core::Tensor;
 

@@ -30,8 +30,9 @@ pub(crate) struct Rectified<O> {
 }
 
 /// a + b.
-pub(super) struct Add {
-    pub(super) shape: Shape,
+pub(crate) struct Add {
+    pub(crate) op: &'static str,
+    pub(crate) shape: Shape,
 }
 
 impl<const D: usize> Then<'_, D> {
@@ -100,7 +101,7 @@ impl<const N: usize, O: Operator<N>> Operator<N> for Rectified<O> {
 
 impl Operator<2> for Add {
     fn name(&self) -> &'static str {
-        "add_relu"
+        self.op
     }
 
     fn shape(&self) -> Shape {

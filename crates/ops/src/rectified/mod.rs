@@ -5,9 +5,7 @@ mod autograd;
 mod cpu;
 mod cuda;
 
-pub(crate) use autograd::Then;
-
-use autograd::Add;
+pub(crate) use autograd::{Add, Then};
 
 use crate::conv::{ConvSpec, conv};
 use crate::error::expect_shape;
@@ -173,7 +171,7 @@ pub fn linear_relu(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result
 /// ```
 pub fn add_relu(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     expect_shape("add_relu", "b", a.dims(), b)?;
-    relu_then::<1>(None).apply(Add { shape: a.shape().clone() }, [a, b])
+    relu_then::<1>(None).apply(Add { op: "add_relu", shape: a.shape().clone() }, [a, b])
 }
 
 fn relu_then<const D: usize>(pool: Option<&MaxPoolSpec<D>>) -> Then<'_, D> {

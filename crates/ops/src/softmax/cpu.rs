@@ -77,9 +77,8 @@ fn run<T: Element, F: Formula<T>>(tier: Tier, dims: &SoftmaxDims, a: &[T], b: &[
     }
     let (blocks, tasks) = (inner / width, a.len() / width / classes);
     let task_of = |run: usize| run / (classes * blocks) * blocks + run % blocks;
-    let task =
-        |_: &mut (), task: usize, rows: &mut [&mut [T]]| columns(task / blocks * sample + task % blocks * width, rows);
-    build_by_task(a.len(), T::zero(), width, tasks, task_of, || (), task).0
+    let task = |task: usize, rows: &mut [&mut [T]]| columns(task / blocks * sample + task % blocks * width, rows);
+    build_by_task(a.len(), T::zero(), width, tasks, task_of, task).0
 }
 
 /// Whole rows of classes.

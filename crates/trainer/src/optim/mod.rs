@@ -94,7 +94,7 @@ pub trait Optimizer: Debug {
 /// # Ok::<(), taper_trainer::Error>(())
 /// ```
 pub fn gradients(loss: &Tensor, vars: &BTreeMap<String, Var>) -> Result<BTreeMap<String, Tensor>> {
-    let mut store = loss.backward()?;
+    let mut store = taper_ops::backward(loss)?;
     let grads = vars.iter().filter_map(|(name, var)| Some((name.clone(), store.remove(var)?.detach())));
     Ok(grads.collect())
 }

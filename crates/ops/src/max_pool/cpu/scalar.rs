@@ -5,7 +5,7 @@ use crate::storage::Element;
 use crate::window::{Axis, PoolDims};
 
 /// The place of a maximum, as it is kept.
-pub(super) trait Place: Copy + Default + Send {
+pub(super) trait Place: Copy + Default + Send + Sync {
     /// From the number of a tap, and from the index within the plane less what the output's column adds to it: the same
     /// for a whole row, so that noting it costs no arithmetic. Modular, since both may be negative.
     fn new(tap: usize, index: usize) -> Self;
@@ -42,13 +42,11 @@ impl Place for i64 {
 
 /// The maxima of all windows and their places.
 pub(super) fn forward<T: Element, P: Place>(dims: &PoolDims, x: &[T]) -> (Vec<T>, Vec<P>) {
-    let mut y = vec![T::neg_infinity(); dims.planes.output_len];
-    let mut places = vec![P::default(); dims.planes.output_len];
-    parallel::for_each_pair(&mut y, &mut places, dims.planes.plane_out, dims.work(), |plane, y, places| {
+    let (len, before) = (dims.planes.output_len, (T::neg_infinity(), P::default()));
+    parallel::build_pair(len, before, dims.planes.plane_out, dims.work(), |plane, y, places| {
         let x = &x[plane * dims.planes.plane_in..][..dims.planes.plane_in];
         rows_forward(dims, dims.width().side_by_side(), x, y, places);
-    });
-    (y, places)
+    })
 }
 
 /// The maxima of one plane, −∞ before, and their places.

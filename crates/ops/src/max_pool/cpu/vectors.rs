@@ -32,13 +32,11 @@ pub(super) fn forward(tier: Tier, dims: &PoolDims, x: &[f32]) -> Vec<f32> {
 /// The maxima of all windows and the taps that hold them.
 pub(super) fn forward_with_taps(tier: Tier, dims: &PoolDims, x: &[f32]) -> (Vec<f32>, Vec<u8>) {
     let plan = Plan::new(dims);
-    let (mut y, mut taps) = (vec![0.; dims.planes.output_len], vec![0; dims.planes.output_len]);
-    let planes = planes_a_task(dims);
-    parallel::for_each_pair(&mut y, &mut taps, planes * plan.plane_out, planes * dims.work(), |task, y, taps| {
+    let (planes, len) = (planes_a_task(dims), dims.planes.output_len);
+    parallel::build_pair(len, (0., 0), planes * plan.plane_out, planes * dims.work(), |task, y, taps| {
         let x = &x[task * planes * plan.plane_in..];
         tier.run(Maxima::<true> { plan: &plan, x, out: Out { y, taps } });
-    });
-    (y, taps)
+    })
 }
 
 /// What is the same for every plane.

@@ -8,6 +8,7 @@ use crate::parallel;
 use crate::simd::Tier;
 use pulp::{Simd, WithSimd};
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// The correlation that `map` and the filter say, of `[from, to]` channels a group.
@@ -40,7 +41,7 @@ pub(super) fn correlate<F: Filter>(
 
     // Tasks that share their windows read them from here; others transform a block of them at a time.
     let whole = samples * tile_rows;
-    let rows = if blocks > 1 { whole } else { map.rows_per_block::<F>(block::<F>(from * to)).min(whole) };
+    let rows = if blocks > 1 { whole } else { map.rows_per_block::<F>(block::<F>(from * to), whole) };
     let pitch = odd(rows * per_row);
     let windows = F::POINTS * pitch;
     let from_chunks = from.div_ceil(LANES);
@@ -59,7 +60,7 @@ pub(super) fn correlate<F: Filter>(
         n / samples * d.groups * blocks + block
     };
     let item = to_block * y_plane;
-    let (y, _) = parallel::build_by_task(len, 0., item, tasks, task_of, Workspace::default, |space, task, y| {
+    let task = |space: &mut Workspace, task: usize, y: &mut [&mut [MaybeUninit<f32>]]| {
         let (batch, part) = (task / (d.groups * blocks), task % (d.groups * blocks));
         let group = part / blocks;
         let weights = &weights[part * chunks..][..chunks];
@@ -79,7 +80,11 @@ pub(super) fn correlate<F: Filter>(
             };
             tier.run(Tiles::<F> { map, rows, from, v, pitch, weights, b, y, m, tiles, filter: PhantomData });
         }
-    });
+    };
+    // SAFETY: a task goes through all rows of tiles of its samples and all chunks of its channels, and `pixels::write` writes
+    // every line of them: all elements of what it is handed.
+    let (y, _) =
+        unsafe { parallel::build_by_task_unfilled(len, f32::NAN, item, tasks, task_of, Workspace::default, task) };
     y
 }
 
@@ -152,7 +157,7 @@ impl<'x, X: Fn(usize) -> &'x [f32], F: Filter> WithSimd for Windows<'_, X, F> {
         for segment in segments(rows, tile_rows, per_row) {
             let x = x(segment.sample).chunks(LANES * plane).skip(chunks.start).take(chunks.len());
             for (x, v) in x.zip(v.chunks_exact_mut(F::POINTS * pitch)) {
-                pixels::windows::<F>(map, segment, x, pixels);
+                pixels::windows::<S, F>(simd, map, segment, x, pixels);
                 F::windows(simd, pixels, [segment.rows, per_row], &mut v[segment.tile..], pitch);
             }
         }
@@ -168,7 +173,8 @@ struct Tiles<'a, 'y, F> {
     pitch: usize,
     weights: &'a [Vec<Lanes>],
     b: Option<&'a [f32]>,
-    y: &'a mut [&'y mut [f32]],
+    /// Every element of the rows' lines is written.
+    y: &'a mut [&'y mut [MaybeUninit<f32>]],
     m: &'a mut Vec<Lanes>,
     tiles: &'a mut Vec<Lanes>,
     filter: PhantomData<F>,
@@ -191,7 +197,7 @@ impl<F: Filter> WithSimd for Tiles<'_, '_, F> {
             F::tiles(simd, m, pitch, &bias, tiles);
             for segment in segments(rows.clone(), tile_rows, per_row) {
                 let y = y[segment.sample].chunks_mut(LANES * plane).nth(chunk).unwrap_or_default();
-                pixels::write::<F>(map, segment, &tiles[segment.tile * pixels..], y);
+                pixels::write::<S, F>(simd, map, segment, &tiles[segment.tile * pixels..], y);
             }
         }
     }

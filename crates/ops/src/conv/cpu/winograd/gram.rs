@@ -9,6 +9,9 @@ use crate::simd::Tier;
 use pulp::{Simd, WithSimd};
 use std::marker::PhantomData;
 
+/// Elements of a block's transforms: 1 MiB, which a second-level cache holds.
+const CACHED: usize = 1 << 18;
+
 /// dw from x and dy, by the transpose of a filter.
 pub(super) fn gram<F: Transposed>(tier: Tier, d: &ConvDims, x: &[f32], dy: &[f32]) -> Vec<f32> {
     let (from, to) = (d.c_in_group(), d.c_out_group());
@@ -52,7 +55,9 @@ impl<'a, X: Fn(usize) -> &'a [f32], Y: Fn(usize) -> &'a [f32], F: Transposed> Wi
         let Self { map, samples, from, to, x, dy, .. } = self;
         let [tile_rows, per_row] = map.tiles::<F>();
         let rows = samples.len() * tile_rows;
-        let block = map.rows_per_block::<F>(block::<F>(0)).min(rows).max(1);
+        // Each block's sums are transformed to taps, so a block is long where its transforms still fit a cache.
+        let tiles = (CACHED / F::POINTS / (from + to)).clamp(block::<F>(0), 2 * block::<F>(0));
+        let block = map.rows_per_block::<F>(tiles, rows);
         let (x_plane, y_plane) = (map.from[0] * map.from[1], map.to[0] * map.to[1]);
         let [from_chunks, to_chunks] = [from, to].map(|channels| channels.div_ceil(LANES));
         let pitch = odd(block * per_row);
@@ -67,12 +72,12 @@ impl<'a, X: Fn(usize) -> &'a [f32], Y: Fn(usize) -> &'a [f32], F: Transposed> Wi
             for segment in segments(first..last, tile_rows, per_row) {
                 let n = samples.start + segment.sample;
                 for (chunk, x) in x(n).chunks(LANES * x_plane).enumerate() {
-                    pixels::windows::<F>(map, segment, x, &mut pixels);
+                    pixels::windows::<S, F>(simd, map, segment, x, &mut pixels);
                     let v = &mut v[chunk * F::POINTS * pitch + segment.tile..];
                     F::windows(simd, &pixels, [segment.rows, per_row], v, pitch);
                 }
                 for (chunk, dy) in dy(n).chunks(LANES * y_plane).enumerate() {
-                    pixels::tiles::<F>(map, segment, dy, &mut pixels);
+                    pixels::tiles::<S, F>(simd, map, segment, dy, &mut pixels);
                     let z = &mut z[chunk * F::POINTS * pitch + segment.tile..];
                     F::cotangents(simd, &pixels, [segment.rows, per_row], z, pitch);
                 }

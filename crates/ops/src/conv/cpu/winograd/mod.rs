@@ -46,6 +46,9 @@ fn odd(count: usize) -> usize {
 /// Points, of all tiles, from which on a block of tiles is long enough to spread the reading of the weights over.
 const BLOCK: usize = 28 * 36;
 
+/// Tiles that a block has at least: two runs of the columns that the registers hold.
+const LEAST: usize = 24;
+
 /// Weights a tile of a block: more weights than caches hold are read once a block, so that a block is longer then.
 const SPREAD: usize = 1 << 12;
 
@@ -194,9 +197,12 @@ impl Map {
         self.to.map(|extent| extent.div_ceil(F::TILE))
     }
 
-    /// Rows of tiles that make a block of about `tiles` tiles.
-    fn rows_per_block<F: Filter>(&self, tiles: usize) -> usize {
-        tiles.div_ceil(self.tiles::<F>()[1].max(1))
+    /// Rows of tiles of which each of the blocks of about `tiles` tiles has as many that `rows` rows are cut into: a short last
+    /// block would read all weights for a few tiles.
+    fn rows_per_block<F: Filter>(&self, tiles: usize, rows: usize) -> usize {
+        let about = tiles.div_ceil(self.tiles::<F>()[1].max(1));
+        let blocks = ((rows + about / 2) / about).max(1);
+        rows.div_ceil(blocks).max(1)
     }
 }
 
@@ -223,5 +229,5 @@ fn segments(rows: std::ops::Range<usize>, per_sample: usize, per_row: usize) -> 
 
 /// Tiles of a block, for so many weights of one value of the kernel.
 fn block<F: Filter>(weights: usize) -> usize {
-    (BLOCK / F::POINTS).max(weights / SPREAD)
+    (BLOCK / F::POINTS).max(weights / SPREAD).max(LEAST)
 }

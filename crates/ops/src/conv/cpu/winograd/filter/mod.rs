@@ -175,12 +175,12 @@ fn to_taps<S: Simd, L: Linear<N, M>, const N: usize, const M: usize>(simd: S, va
 
 /// Vector `v` of a pixel.
 #[inline(always)]
-fn vector<S: Simd>(lanes: &Lanes, v: usize) -> S::f32s {
+pub(super) fn vector<S: Simd>(lanes: &Lanes, v: usize) -> S::f32s {
     S::as_simd_f32s(lanes).0[v]
 }
 
 #[inline(always)]
-fn set<S: Simd>(lanes: &mut Lanes, v: usize, value: S::f32s) {
+pub(super) fn set<S: Simd>(lanes: &mut Lanes, v: usize, value: S::f32s) {
     S::as_mut_simd_f32s(lanes).0[v] = value;
 }
 
