@@ -38,12 +38,33 @@ pub(crate) fn build<T: Copy + Send + Sync>(
     cost: usize,
     f: impl Fn(usize, &mut [T]) + Sync,
 ) -> Vec<T> {
+    // SAFETY: `fill` writes all that it is handed.
+    unsafe { build_unfilled(len, value, item, cost, |index, run| f(index, fill(run, value))) }
+}
+
+/// Like [`build`], without the values beforehand.
+///
+/// # Safety
+///
+/// `f` writes every element of the runs that it is handed. (With debug assertions they hold `value` before.)
+pub(crate) unsafe fn build_unfilled<T: Copy + Send + Sync>(
+    len: usize,
+    value: T,
+    item: usize,
+    cost: usize,
+    f: impl Fn(usize, &mut [MaybeUninit<T>]) + Sync,
+) -> Vec<T> {
     if item == 0 {
         return vec![value; len];
     }
     let mut out = Vec::with_capacity(len);
-    for_each_item(&mut out.spare_capacity_mut()[..len], item, cost, |index, run| f(index, fill(run, value)));
-    // SAFETY: `for_each_item` hands out each of the `len` elements, and `fill` writes all that it is handed.
+    for_each_item(&mut out.spare_capacity_mut()[..len], item, cost, |index, run| {
+        if cfg!(debug_assertions) {
+            run.fill(MaybeUninit::new(value));
+        }
+        f(index, run);
+    });
+    // SAFETY: `for_each_item` hands out each of the `len` elements, and `f` writes all that it is handed.
     unsafe { out.set_len(len) };
     out
 }

@@ -47,7 +47,7 @@
 //!         let x = self.bn1.forward_in(&self.conv1.forward(x)?, mode)?;
 //!         let x = self.pool.forward(&relu(&x)?)?;
 //!         let x = self.pool.forward(&relu(&self.conv2.forward(&x)?)?)?;
-//!         let x = self.dropout.forward_in(&x.flatten_from(1)?, mode)?;
+//!         let x = self.dropout.forward_in(&flatten(&x, 1)?, mode)?;
 //!         self.fc.forward(&x)
 //!     }
 //! }
@@ -134,8 +134,8 @@ pub mod prelude {
         ReLU, Sequential, SiLU, Sigmoid, Softmax, Tanh, Upsample2d, VarStore, draw, observe, observe_outputs, summary,
     };
     pub use crate::ops::{
-        AvgPoolSpec, ConvSpec, CrossEntropySpec, InterpolateMode, MaxPoolSpec, Mode, Padding, avg_pool2d, conv2d,
-        cross_entropy, dropout, linear, max_pool2d, relu,
+        AvgPoolSpec, ConvSpec, CrossEntropySpec, InterpolateMode, MaxPoolSpec, Mode, Padding, avg_pool2d, backward,
+        backward_with, conv2d, cross_entropy, dropout, flatten, linear, max_pool2d, relu,
     };
     pub use crate::trainer::data::{
         Dataset, InMemoryDataset, Loader, Normalize, RandomAffine, RandomCrop, RandomHorizontalFlip, random_split,

@@ -5,7 +5,7 @@
 //! sizes of the machine's caches.
 
 use super::spec::LinearDims;
-use crate::matmul::{Matrix, matmul};
+use crate::matmul::{Matrix, matmul, matmul_by_columns};
 use crate::parallel::{build, for_each_item, map};
 use crate::storage::Element;
 
@@ -70,25 +70,19 @@ fn product<T: Element>(a: Matrix<'_, T>, b: Matrix<'_, T>, [m, n, k]: [usize; 3]
             write_product(c, n, a.block(rows, 0..k), b, k);
         });
     }
-    // The rows of a block of columns lie apart, so each block is made on its own and copied into place.
-    let blocks = map(n.div_ceil(block), |i| {
-        let cols = i * block..((i + 1) * block).min(n);
-        let mut c = vec![T::zero(); m * cols.len()];
-        write_product(&mut c, cols.len(), a, b.block(0..k, cols), k);
-        c
-    });
-    build(m * n, T::zero(), n, n, |i, row| {
-        for (row, block) in row.chunks_mut(block).zip(&blocks) {
-            row.copy_from_slice(&block[i * row.len()..(i + 1) * row.len()]);
-        }
-    })
+    matmul_by_columns(a, b, block, slice(m, k))
+}
+
+/// Terms of the sums of a product with `rows` rows that are added at once: one row is a product of a matrix and a vector, whose
+/// sums `gemm` never cuts.
+fn slice(rows: usize, k: usize) -> usize {
+    if rows == 1 { k.max(1) } else { SLICE }
 }
 
 /// `c = a · b`, where the rows of `c`, all zero, have `cols` elements.
 fn write_product<T: Element>(c: &mut [T], cols: usize, a: Matrix<'_, T>, b: Matrix<'_, T>, k: usize) {
     let rows = c.len().checked_div(cols).unwrap_or(0);
-    // One row is a product of a matrix and a vector, whose sums `gemm` never cuts.
-    let slice = if rows == 1 { k.max(1) } else { SLICE };
+    let slice = slice(rows, k);
     for first in (0..k).step_by(slice) {
         let terms = first..(first + slice).min(k);
         matmul(c, cols, first > 0, a.block(0..rows, terms.clone()), b.block(terms, 0..cols));

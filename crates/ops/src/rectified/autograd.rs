@@ -1,7 +1,6 @@
 //! An operator with ReLU, and perhaps max pooling, behind it as one node of candle's graph.
 //!
-//! Between two nodes candle fills a tensor with zeros and adds the gradient to it: as long as a small kernel takes. Here the
-//! maxima alone stay for the backward pass, and tell where ReLU let something through.
+//! The maxima alone stay for the backward pass, and tell where ReLU let something through.
 
 use super::{cpu, cuda};
 use crate::Result;
@@ -71,18 +70,18 @@ impl<const N: usize, O: Operator<N>> Operator<N> for Rectified<O> {
 
     fn run<T: Element>(&self, inputs: [&[T]; N]) -> Result<Vec<T>> {
         let mut y = self.inner.run(inputs)?;
-        map_in_place(&Relu, &mut y);
-        match &self.pool {
-            None => Ok(y),
-            Some(pool) => pool.run([&y]),
+        // ReLU of the maxima is the maximum of the ReLUs, and where it lets nothing through their places do not matter: fewer
+        // elements to pass over.
+        if let Some(pool) = &self.pool {
+            y = pool.run([&y])?;
         }
+        map_in_place(&Relu, &mut y);
+        Ok(y)
     }
 
     fn cuda(&self, gpu: &Gpu, inputs: [View<'_>; N]) -> Result<Buffer> {
         let mut y = self.inner.cuda(gpu, inputs)?;
         if let Some(pool) = &self.pool {
-            // ReLU of the maxima is the maximum of the ReLUs, and where it lets nothing through their places do not matter:
-            // fewer elements to pass over.
             y = pool.cuda(gpu, [y.view()])?;
         }
         cuda::rectify(gpu, &mut y)?;

@@ -5,9 +5,10 @@
 
 use super::{FEW, batch_slices, channel_block, is_pointwise, join_blocks, largest_divisor};
 use crate::conv::spec::ConvDims;
-use crate::matmul::{Matrix, matmul};
-use crate::parallel;
+use crate::matmul::{Matrix, matmul, matmul_new};
+use crate::parallel::{self, fill};
 use crate::storage::Element;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Elements of an unfolded tile: 128 KiB of float32, a share of the second-level cache.
@@ -20,21 +21,29 @@ pub(super) fn forward<T: Element>(d: &ConvDims, x: &[T], w: &[T], b: Option<&[T]
     let channels = channel_block(d, c_out);
     let blocks = c_out.checked_div(channels).unwrap_or(0);
     let (len, cost) = (d.n * d.c_out * plane, (channels * plane).saturating_mul(rows));
-    parallel::build(len, T::zero(), channels * plane, cost, |task, y| {
+    let task = |task: usize, y: &mut [MaybeUninit<T>]| {
         let (n, first) = (task / (d.groups * blocks), task % (d.groups * blocks) * channels);
         let x = &x[(n * d.c_in + first / c_out * c_in) * d.in_plane()..][..c_in * d.in_plane()];
         let w = Matrix::new(&w[first * rows..][..channels * rows], channels, rows, rows);
-        if let Some(b) = b {
-            for (y, b) in y.chunks_exact_mut(plane).zip(&b[first..]) {
-                y.fill(*b);
-            }
-        }
         let mut tile = Vec::new();
+        if b.is_none() && rows > 0 {
+            for positions in position_blocks(plane, rows) {
+                let columns = input_tile(d, x, c_in, positions.clone(), &mut tile);
+                matmul_new(&mut y[positions.start..], plane, w, columns);
+            }
+            return;
+        }
+        let y = fill(y, T::zero());
+        for (y, b) in y.chunks_exact_mut(plane).zip(b.iter().flat_map(|b| &b[first..])) {
+            y.fill(*b);
+        }
         for positions in position_blocks(plane, rows) {
             let columns = input_tile(d, x, c_in, positions.clone(), &mut tile);
-            matmul(&mut y[positions.start..], plane, b.is_some(), w, columns);
+            matmul(&mut y[positions.start..], plane, true, w, columns);
         }
-    })
+    };
+    // SAFETY: a task fills its run, or the products write all columns of all its rows: the blocks are all positions.
+    unsafe { parallel::build_unfilled(len, T::nan(), channels * plane, cost, task) }
 }
 
 /// dx = fold(wᵀ · dy) + b.
