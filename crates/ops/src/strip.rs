@@ -10,6 +10,9 @@ use pulp::{Simd, WithSimd};
 /// Vectors of one tile: two share each broadcast.
 const VECTORS: usize = 2;
 
+/// Vectors of a tile of few columns, whose sums would else wait for one another.
+const WIDE: usize = 4;
+
 /// Lanes that a tile may read and write beyond [`Strip::len`]: those of two vectors of the widest tier.
 pub(crate) const SLACK: usize = 32;
 
@@ -73,13 +76,18 @@ impl<const J: usize> WithSimd for Columns<'_, J> {
         let Strip { a, rows, b, out, pitch, len, accumulate, .. } = self.0;
         let mut i = 0;
         while i < len {
-            let (a, out) = (&a[i..], &mut out[i..]);
-            if len - i > S::F32_LANES {
+            let (a, out, rest) = (&a[i..], &mut out[i..], len - i);
+            // Accumulators, as many vectors of `a`, and a broadcast.
+            if WIDE * (J + 1) < S::REGISTER_COUNT && rest > VECTORS * S::F32_LANES {
+                tile::<S, WIDE, J>(simd, a, rows, b, out, pitch, accumulate);
+                i += WIDE * S::F32_LANES;
+            } else if rest > S::F32_LANES {
                 tile::<S, VECTORS, J>(simd, a, rows, b, out, pitch, accumulate);
+                i += VECTORS * S::F32_LANES;
             } else {
                 tile::<S, 1, J>(simd, a, rows, b, out, pitch, accumulate);
+                i += S::F32_LANES;
             }
-            i += VECTORS * S::F32_LANES;
         }
     }
 }
