@@ -5,7 +5,7 @@ use super::product::Products;
 use super::{FEW, Kernel, LANES, Lanes, Map, block, largest_divisor, odd, pixels, segments};
 use crate::conv::spec::ConvDims;
 use crate::parallel;
-use crate::simd::Tier;
+use crate::simd::{LONGEST, Tier};
 use pulp::{Simd, WithSimd};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -190,11 +190,11 @@ impl<F: Filter> WithSimd for Tiles<'_, '_, F> {
         let plane = map.to[0] * map.to[1];
         let (count, pixels) = (rows.len() * per_row, F::TILE * F::TILE);
         m.resize(F::POINTS * pitch, [0.; LANES]);
-        tiles.resize(pixels * count, [0.; LANES]);
+        tiles.resize(pixels * count + LONGEST, [0.; LANES]);
         for (chunk, weights) in weights.iter().enumerate() {
             Products { weights, channels: from, windows: v, count, pitch, out: m }.run::<S, F>(simd);
             let bias = std::array::from_fn(|lane| b.and_then(|b| b.get(chunk * LANES + lane)).copied().unwrap_or(0.));
-            F::tiles(simd, m, pitch, &bias, tiles);
+            F::tiles(simd, m, pitch, &bias, per_row, &mut tiles[..pixels * count]);
             for segment in segments(rows.clone(), tile_rows, per_row) {
                 let y = y[segment.sample].chunks_mut(LANES * plane).nth(chunk).unwrap_or_default();
                 pixels::write::<S, F>(simd, map, segment, &tiles[segment.tile * pixels..], y);

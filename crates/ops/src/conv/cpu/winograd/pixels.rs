@@ -77,7 +77,7 @@ fn image<S: Simd>(
     }
 }
 
-/// Writes the tiles of `segment` into the channels of `y`: all of the lines that they reach.
+/// Writes the tiles of `segment` into the channels of `y`: all of the lines that they reach. Behind them are `LONGEST` pixels more.
 #[inline(always)]
 pub(super) fn write<S: Simd, F: Filter>(
     simd: S,
@@ -89,28 +89,25 @@ pub(super) fn write<S: Simd, F: Filter>(
     let ([height, width], [_, per_row]) = (map.to, map.tiles::<F>());
     let plane = height * width;
     for (v, y) in y.chunks_mut(S::F32_LANES * plane).enumerate() {
-        for (row, tiles) in tiles.chunks_exact(per_row * F::TILE * F::TILE).take(segment.rows).enumerate() {
-            let first = (segment.row + row) * F::TILE;
-            for line in 0..F::TILE.min(height - first) {
-                for start in (0..width).step_by(S::F32_LANES) {
-                    let mut square = [simd.splat_f32s(0.); LONGEST];
-                    for i in 0..S::F32_LANES {
-                        // Beyond the line the last of its pixels stand in.
-                        let (tile, pixel) = ((start + i) / F::TILE, (start + i) % F::TILE);
-                        let tile = tile.min(per_row - 1);
-                        square[i] = vector::<S>(&tiles[(tile * F::TILE + line) * F::TILE + pixel], v);
+        let first = segment.row * F::TILE;
+        for line in 0..(segment.rows * F::TILE).min(height - first) {
+            for start in (0..width).step_by(S::F32_LANES) {
+                // What lies beyond the line is not written.
+                let pixels = &tiles[line * per_row * F::TILE + start..][..S::F32_LANES];
+                let mut square = [simd.splat_f32s(0.); LONGEST];
+                for i in 0..S::F32_LANES {
+                    square[i] = vector::<S>(&pixels[i], v);
+                }
+                transpose(simd, &mut square);
+                let at = (first + line) * width + start;
+                let len = S::F32_LANES.min(width - start);
+                if len == S::F32_LANES && y.len() == S::F32_LANES * plane {
+                    for lane in 0..S::F32_LANES {
+                        store(simd, fill(&mut y[lane * plane + at..][..S::F32_LANES], 0.), square[lane]);
                     }
-                    transpose(simd, &mut square);
-                    let at = (first + line) * width + start;
-                    let len = S::F32_LANES.min(width - start);
-                    if len == S::F32_LANES && y.len() == S::F32_LANES * plane {
-                        for lane in 0..S::F32_LANES {
-                            store(simd, fill(&mut y[lane * plane + at..][..S::F32_LANES], 0.), square[lane]);
-                        }
-                    } else {
-                        for (y, channel) in y.chunks_exact_mut(plane).zip(square) {
-                            store(simd, fill(&mut y[at..][..len], 0.), channel);
-                        }
+                } else {
+                    for (y, channel) in y.chunks_exact_mut(plane).zip(square) {
+                        store(simd, fill(&mut y[at..][..len], 0.), channel);
                     }
                 }
             }

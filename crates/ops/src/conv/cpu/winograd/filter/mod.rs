@@ -33,8 +33,8 @@ pub(super) trait Filter {
     /// `out[p · pitch + t]`.
     fn windows<S: Simd>(simd: S, image: &[Lanes], grid: [usize; 2], out: &mut [Lanes], pitch: usize);
 
-    /// `Aᵀ m A + bias`, pixel after pixel of a tile. Point p of tile t is `m[p · pitch + t]`.
-    fn tiles<S: Simd>(simd: S, m: &[Lanes], pitch: usize, bias: &Lanes, out: &mut [Lanes]);
+    /// `Aᵀ m A + bias`, line after line of rows of `per_row` tiles. Point p of tile t is `m[p · pitch + t]`.
+    fn tiles<S: Simd>(simd: S, m: &[Lanes], pitch: usize, bias: &Lanes, per_row: usize, out: &mut [Lanes]);
 
     /// `G w Gᵀ` of one kernel a lane. Value p goes to `out[p · pitch]`.
     fn kernel<S: Simd>(simd: S, taps: &[Lanes], out: &mut [Lanes], pitch: usize);
@@ -126,15 +126,20 @@ fn to_tiles<S: Simd, L: Linear<N, M>, const N: usize, const M: usize>(
     m: &[Lanes],
     pitch: usize,
     bias: &Lanes,
+    per_row: usize,
     out: &mut [Lanes],
 ) {
-    for (t, out) in out.chunks_exact_mut(M * M).enumerate() {
-        for v in 0..LANES / S::F32_LANES {
-            let bias = vector::<S>(bias, v);
-            let pixels = of_square::<S, L, N, M>(simd, &m[t..], pitch, v);
-            for y in 0..M {
-                for x in 0..M {
-                    set::<S>(&mut out[y * M + x], v, simd.add_f32s(pixels[y][x], bias));
+    let width = per_row * M;
+    for (row, out) in out.chunks_exact_mut(M * width).enumerate() {
+        for tile in 0..per_row {
+            for v in 0..LANES / S::F32_LANES {
+                let bias = vector::<S>(bias, v);
+                let pixels = of_square::<S, L, N, M>(simd, &m[row * per_row + tile..], pitch, v);
+                for y in 0..M {
+                    let line = &mut out[y * width + tile * M..][..M];
+                    for x in 0..M {
+                        set::<S>(&mut line[x], v, simd.add_f32s(pixels[y][x], bias));
+                    }
                 }
             }
         }

@@ -36,8 +36,8 @@ impl Filter for Strided3 {
     }
 
     #[inline(always)]
-    fn tiles<S: Simd>(simd: S, m: &[Lanes], pitch: usize, bias: &Lanes, out: &mut [Lanes]) {
-        to_tiles::<S, Tile3, 9, 4>(simd, m, pitch, bias, out);
+    fn tiles<S: Simd>(simd: S, m: &[Lanes], pitch: usize, bias: &Lanes, per_row: usize, out: &mut [Lanes]) {
+        to_tiles::<S, Tile3, 9, 4>(simd, m, pitch, bias, per_row, out);
     }
 
     #[inline(always)]
@@ -71,8 +71,8 @@ impl Filter for Strided4 {
     }
 
     #[inline(always)]
-    fn tiles<S: Simd>(simd: S, m: &[Lanes], pitch: usize, bias: &Lanes, out: &mut [Lanes]) {
-        to_tiles::<S, Tile4, 10, 4>(simd, m, pitch, bias, out);
+    fn tiles<S: Simd>(simd: S, m: &[Lanes], pitch: usize, bias: &Lanes, per_row: usize, out: &mut [Lanes]) {
+        to_tiles::<S, Tile4, 10, 4>(simd, m, pitch, bias, per_row, out);
     }
 
     #[inline(always)]
@@ -106,8 +106,8 @@ impl<const ODD: bool> Filter for Strided3Grad<ODD> {
     }
 
     #[inline(always)]
-    fn tiles<S: Simd>(simd: S, m: &[Lanes], pitch: usize, bias: &Lanes, out: &mut [Lanes]) {
-        to_tiles::<S, Tile3Grad<ODD>, 9, 8>(simd, m, pitch, bias, out);
+    fn tiles<S: Simd>(simd: S, m: &[Lanes], pitch: usize, bias: &Lanes, per_row: usize, out: &mut [Lanes]) {
+        to_tiles::<S, Tile3Grad<ODD>, 9, 8>(simd, m, pitch, bias, per_row, out);
     }
 
     #[inline(always)]
@@ -129,8 +129,8 @@ impl<const ODD: bool> Filter for Strided4Grad<ODD> {
     }
 
     #[inline(always)]
-    fn tiles<S: Simd>(simd: S, m: &[Lanes], pitch: usize, bias: &Lanes, out: &mut [Lanes]) {
-        to_tiles::<S, Tile4Grad<ODD>, 10, 8>(simd, m, pitch, bias, out);
+    fn tiles<S: Simd>(simd: S, m: &[Lanes], pitch: usize, bias: &Lanes, per_row: usize, out: &mut [Lanes]) {
+        to_tiles::<S, Tile4Grad<ODD>, 10, 8>(simd, m, pitch, bias, per_row, out);
     }
 
     #[inline(always)]

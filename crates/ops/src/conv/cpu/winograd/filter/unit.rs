@@ -20,8 +20,8 @@ impl Filter for Unit {
     }
 
     #[inline(always)]
-    fn tiles<S: Simd>(simd: S, m: &[Lanes], pitch: usize, bias: &Lanes, out: &mut [Lanes]) {
-        to_tiles::<S, Tile, 6, 4>(simd, m, pitch, bias, out);
+    fn tiles<S: Simd>(simd: S, m: &[Lanes], pitch: usize, bias: &Lanes, per_row: usize, out: &mut [Lanes]) {
+        to_tiles::<S, Tile, 6, 4>(simd, m, pitch, bias, per_row, out);
     }
 
     #[inline(always)]
