@@ -150,8 +150,10 @@ fn gradients_of_both_orders() {
     check.check_second_order(net, &inputs).unwrap().assert_passed();
 }
 
+type Backward = dyn Fn(&Tensor) -> Result<Tensor> + Send + Sync;
+
 /// The identity, whose backward pass is a function of one's own.
-struct Hook(Box<dyn Fn(&Tensor) -> Result<Tensor> + Send + Sync>);
+struct Hook(Box<Backward>);
 
 impl CustomOp1 for Hook {
     fn name(&self) -> &'static str {

@@ -16,15 +16,15 @@ use {
 pub(crate) fn transpose<S: Simd>(simd: S, square: &mut [S::f32s; LONGEST]) {
     #[cfg(target_arch = "x86_64")]
     {
-        if let Some(simd) = (&simd as &dyn Any).downcast_ref::<V4>() {
-            if let Some(square) = cast_slice_mut::<_, f32x16>(square).first_chunk_mut() {
-                return by_sixteen(*simd, square);
-            }
+        if let Some(simd) = (&simd as &dyn Any).downcast_ref::<V4>()
+            && let Some(square) = cast_slice_mut::<_, f32x16>(square).first_chunk_mut()
+        {
+            return by_sixteen(*simd, square);
         }
-        if let Some(simd) = (&simd as &dyn Any).downcast_ref::<V3>() {
-            if let Some(square) = cast_slice_mut::<_, f32x8>(square).first_chunk_mut() {
-                return by_eight(*simd, square);
-            }
+        if let Some(simd) = (&simd as &dyn Any).downcast_ref::<V3>()
+            && let Some(square) = cast_slice_mut::<_, f32x8>(square).first_chunk_mut()
+        {
+            return by_eight(*simd, square);
         }
     }
     let _ = simd;
