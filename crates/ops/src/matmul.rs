@@ -1,4 +1,5 @@
-//! Matrix product on one thread, over slices with strides: the caller cuts the work, so results never depend on threads.
+//! Matrix products over slices with strides: on one thread, so that the caller cuts the work, or cut into columns by their
+//! number alone; results never depend on threads.
 
 use crate::storage::Element;
 use rayon::prelude::*;

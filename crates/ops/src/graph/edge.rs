@@ -56,7 +56,7 @@ impl Edge {
 }
 
 /// The identities of a value and its views by which their edges are found. It is over when candle's node of the value is
-/// dropped; a view may be dropped before.
+/// dropped: candle tells of no view's end, so that one that is dropped before keeps its entry until then.
 #[derive(Default)]
 pub(super) struct Life(Mutex<Vec<TensorId>>);
 
