@@ -1,6 +1,6 @@
 //! What can go wrong: one variant a cause, each message with the values at fault and the way out.
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Error as Candle, Tensor};
 
 /// The result of an operator of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -330,10 +330,8 @@ pub(crate) fn expect_shape(
 
 /// Refuses two tensors of different dtypes.
 pub(crate) fn same_dtype(op: &'static str, left: &Tensor, right: &Tensor) -> Result<()> {
-    if left.dtype() == right.dtype() {
-        return Ok(());
-    }
-    Err(Error::DTypeMismatch { op, left: left.dtype(), right: right.dtype() })
+    let (left, right) = (left.dtype(), right.dtype());
+    if left == right { Ok(()) } else { Err(Error::DTypeMismatch { op, left, right }) }
 }
 
 /// Refuses a number that is not as `expected`.
@@ -359,8 +357,7 @@ impl From<Error> for candle_core::Error {
 
 impl From<candle_core::Error> for Error {
     fn from(error: candle_core::Error) -> Self {
-        use candle_core::Error as Candle;
-        match error {
+            match error {
             Candle::Io(inner) => match inner.downcast::<Error>() {
                 Ok(error) => error,
                 Err(inner) => Error::Candle(Candle::Io(inner)),
@@ -376,7 +373,6 @@ impl From<candle_core::Error> for Error {
 }
 
 fn holds_ours(error: &candle_core::Error) -> bool {
-    use candle_core::Error as Candle;
     match error {
         Candle::Io(inner) => inner.get_ref().is_some_and(|inner| inner.is::<Error>()),
         Candle::WithBacktrace { inner, .. } | Candle::WithPath { inner, .. } | Candle::Context { inner, .. } => {

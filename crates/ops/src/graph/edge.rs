@@ -118,25 +118,23 @@ impl Inbox {
     /// The value, and the sum of its gradients that `counts`, the token's gradient, tells of; and the pass.
     pub(super) fn take(&self, counts: &Tensor) -> Result<(Tensor, Tensor, Option<Pass>)> {
         let (of_candle, pass) = read(counts)?;
+        let expected = of_candle + usize::from(pass.is_some());
         let mut arrived = lock(&self.0);
-        let sender = Sender::candles();
-        // Those that came last: the earlier ones are of a pass within which this one runs.
-        let mine: Vec<usize> = (0..arrived.len()).filter(|&i| arrived[i].sender == sender).collect();
-        let first = mine
-            .len()
-            .checked_sub(of_candle)
-            .map_or(arrived.len(), |skip| mine.get(skip).copied().unwrap_or(arrived.len()));
-        let mut at = 0;
-        let taken: Vec<Arrived> = arrived
-            .extract_if(.., |arrived| {
-                at += 1;
-                arrived.sender == sender && at > first || pass.is_some_and(|pass| arrived.sender == Sender::Ours(pass))
-            })
-            .collect();
+        let (mut missing, mut taken) = (of_candle, Vec::with_capacity(expected));
+        // Of candle's those that came last: the earlier ones are of a pass within which this one runs.
+        for i in (0..arrived.len()).rev() {
+            let sender = arrived[i].sender;
+            let candles = sender == Sender::candles() && missing > 0;
+            if candles || pass.is_some_and(|pass| sender == Sender::Ours(pass)) {
+                missing -= usize::from(candles);
+                taken.push(arrived.remove(i));
+            }
+        }
         drop(arrived);
-        if taken.len() != of_candle + usize::from(pass.is_some()) {
+        taken.reverse();
+        if taken.len() != expected {
             candle_core::bail!(
-                "a backward pass met {} gradients of a value of {counts}; start it again, alone on its thread",
+                "a backward pass found {} of {expected} gradients of a value; run it alone on its thread",
                 taken.len()
             );
         }
