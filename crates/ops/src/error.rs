@@ -357,7 +357,7 @@ impl From<Error> for candle_core::Error {
 
 impl From<candle_core::Error> for Error {
     fn from(error: candle_core::Error) -> Self {
-            match error {
+        match error {
             Candle::Io(inner) => match inner.downcast::<Error>() {
                 Ok(error) => error,
                 Err(inner) => Error::Candle(Candle::Io(inner)),
