@@ -50,7 +50,7 @@ const BLOCK: usize = 28 * 36;
 const LEAST: usize = 24;
 
 /// Weights a tile of a block: more weights than caches hold are read once a block, so that a block is longer then.
-const SPREAD: usize = 1 << 12;
+const SPREAD: usize = 1 << 10;
 
 /// Which filters serve a convolution.
 #[derive(Debug, Clone, Copy, PartialEq)]
