@@ -364,7 +364,7 @@ fn pad<S: Simd>(simd: S, image: &Image, x: &[f32], padded: &mut [f32]) {
     let [depth, height, width] = image.extent;
     let at = image.before;
     if x.is_empty() || image.phases != [1; 3] || (0..3).any(|axis| at[axis] + image.extent[axis] > image.len[axis]) {
-        image.copy(x, padded);
+        image.copy_with(simd, x, padded);
         return;
     }
     let (lanes, zero) = (lanes(simd, (width - 1) % S::F32_LANES + 1), simd.splat_f32s(0.));

@@ -1,6 +1,8 @@
 //! Padded copies of an image, laid out so that one offset a tap reaches every position.
 
+use crate::simd::{Tier, load_pairs, store};
 use crate::strip::SLACK;
+use pulp::{Simd, WithSimd};
 
 /// One channel of a padded copy. Along an axis with `phases` above 1, positions that lie `phases` apart are neighbours: a
 /// convolution of that stride then reads neighbours too.
@@ -39,12 +41,9 @@ impl Image {
         (by[0] * self.len[1] + by[1]) * self.len[2] + by[2]
     }
 
-    /// Copies all channels of `x`, and leaves `SLACK` zeros behind the last.
-    pub(super) fn fill(&self, x: &[f32], out: &mut Vec<f32>) {
-        let plane: usize = self.extent.iter().product();
-        out.clear();
-        out.resize(self.padded_len(x.len().checked_div(plane).unwrap_or(0)), 0.);
-        self.copy(x, out);
+    /// Whether it is what it copies.
+    pub(super) fn is_copy(&self) -> bool {
+        self.phases == [1; 3] && self.before == [0; 3] && self.len == self.extent
     }
 
     /// Elements of `channels` channels and the `SLACK` behind the last. Where there is none, a channel of zeros stands in for
@@ -54,45 +53,67 @@ impl Image {
     }
 
     /// Copies all channels of `x` into `out`, whose padding is zero already.
-    pub(super) fn copy(&self, x: &[f32], out: &mut [f32]) {
-        let [_, height, width] = self.extent;
-        let plane: usize = self.extent.iter().product();
+    pub(super) fn copy(&self, tier: Tier, x: &[f32], out: &mut [f32]) {
+        tier.run(Copy { image: self, x, out });
+    }
+
+    /// The same within a kernel.
+    #[inline(always)]
+    pub(super) fn copy_with<S: Simd>(&self, simd: S, x: &[f32], out: &mut [f32]) {
+        let [depth, height, width] = self.extent;
+        let plane = depth * height * width;
+        let [pd, ph, pw] = self.phases;
+        // Where in a line the elements begin that lie in one phase, and how many it holds.
+        let starts: Vec<_> = (0..pw.min(width))
+            .map(|first| {
+                let at = self.before[2] + first;
+                let room = self.len[2].saturating_sub(at / pw).min((width - first).div_ceil(pw));
+                (if room > 0 { at % pw * self.volume() + at / pw } else { 0 }, room)
+            })
+            .collect();
         for (x, out) in x.chunks_exact(plane.max(1)).zip(out.chunks_exact_mut(self.size().max(1))) {
-            for (z, x) in x.chunks_exact(height * width).enumerate() {
-                for (y, x) in x.chunks_exact(width).enumerate() {
-                    let at = [z + self.before[0], y + self.before[1], self.before[2]];
-                    if self.phases == [1; 3] {
-                        self.copy_line(x, at, out);
-                    } else if (0..2).all(|a| at[a] / self.phases[a] < self.len[a]) {
-                        self.fill_line(x, at, out);
+            for z in 0..depth {
+                for y in 0..height {
+                    let (d, h) = (z + self.before[0], y + self.before[1]);
+                    if d / pd >= self.len[0] || h / ph >= self.len[1] {
+                        continue;
+                    }
+                    let x = &x[(z * height + y) * width..][..width];
+                    let out = &mut out[(d % pd * ph + h % ph) * pw * self.volume() + self.step([d / pd, h / ph, 0])..];
+                    match starts[..] {
+                        [(at, len)] if pw == 1 => out[at..at + len].copy_from_slice(&x[..len]),
+                        [(even, len), (odd, odd_len)] if pw == 2 => {
+                            for i in (0..len.max(odd_len)).step_by(S::F32_LANES) {
+                                let [a, b] = load_pairs(simd, &x[2 * i..]);
+                                store(simd, &mut out[(even + i).min(even + len)..even + len], a);
+                                store(simd, &mut out[(odd + i).min(odd + odd_len)..odd + odd_len], b);
+                            }
+                        }
+                        _ => {
+                            for (first, (at, len)) in starts.iter().enumerate() {
+                                let x = x[first..].iter().step_by(pw);
+                                out[*at..at + len].iter_mut().zip(x).for_each(|(out, x)| *out = *x);
+                            }
+                        }
                     }
                 }
             }
         }
     }
+}
 
-    /// What [`Self::fill_line`] does, without its divisions, where there is one phase.
-    fn copy_line(&self, x: &[f32], at: [usize; 3], out: &mut [f32]) {
-        if (0..3).all(|a| at[a] < self.len[a]) {
-            let len = x.len().min(self.len[2] - at[2]);
-            out[self.step(at)..][..len].copy_from_slice(&x[..len]);
-        }
-    }
+/// [`Image::copy`].
+struct Copy<'a> {
+    image: &'a Image,
+    x: &'a [f32],
+    out: &'a mut [f32],
+}
 
-    fn fill_line(&self, x: &[f32], at: [usize; 3], out: &mut [f32]) {
-        let (phases, len) = (self.phases[2], self.len[2]);
-        for first in 0..phases.min(x.len()) {
-            let start = at[2] + first;
-            let room = len.saturating_sub(start / phases);
-            let x = &x[first..];
-            if room == 0 {
-                continue;
-            }
-            let out = &mut out[self.offset([at[0], at[1], start])..][..room];
-            match phases {
-                1 => out.iter_mut().zip(x).for_each(|(out, x)| *out = *x),
-                _ => out.iter_mut().zip(x.iter().step_by(phases)).for_each(|(out, x)| *out = *x),
-            }
-        }
+impl WithSimd for Copy<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        self.image.copy_with(simd, self.x, self.out);
     }
 }

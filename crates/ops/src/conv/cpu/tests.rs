@@ -56,6 +56,21 @@ fn geometry() -> impl Strategy<Value = ConvDims> {
     )
 }
 
+/// Channels enough for panels that are gathered and for pixels of several vectors, over samples that share a task.
+fn geometry_of_many_channels() -> impl Strategy<Value = ConvDims> {
+    let pair = |range: std::ops::Range<usize>| (range.clone(), range);
+    let channels = (prop_oneof![0usize..4, Just(24)], 1usize..3, 1usize..80, 1usize..110);
+    (channels, pair(1..14), pair(1..4), pair(1..4), pair(1..3), (pair(0..3), pair(0..3))).prop_filter_map(
+        "the kernel fits",
+        |((n, groups, c_in, c_out), (height, width), kernel, stride, dilation, (above, beside))| {
+            let spec = ConvSpec::<2>::default().stride([stride.0, stride.1]).dilation([dilation.0, dilation.1]);
+            let spec = spec.groups(groups).padding(Padding::Explicit([above, beside]));
+            let w = [c_out * groups, c_in, kernel.0, kernel.1];
+            spec.dims("conv2d", &[n, c_in * groups, height, width], &w).ok()
+        },
+    )
+}
+
 /// One input channel a group, square kernels of neighbours in two thirds of the cases.
 fn depthwise_geometry() -> impl Strategy<Value = ConvDims> {
     let axes = |range: std::ops::Range<usize>| [range.clone(), range.clone(), range];
@@ -108,6 +123,22 @@ proptest! {
             prop_assert_eq!(&direct::input_grad(tier, &d, &dy, &w, None), &dx, "{:?}", tier);
             prop_assert_eq!(&direct::weight_grad(tier, &d, &x, &dy), &dw, "{:?}", tier);
             prop_assert_eq!(&dots::weight_grad(tier, &d, &x, &dy), &dw, "{:?}", tier);
+        }
+    }
+
+    #[test]
+    fn many_channels_directly_are_the_formula(d in geometry_of_many_channels()) {
+        let x = integers(d.n * d.c_in * d.in_plane(), 1);
+        let w = integers(d.c_out * d.c_in_group() * d.taps(), 2);
+        let dy = integers(d.n * d.c_out * d.out_plane(), 3);
+        let [y_bias, dx_bias] = [integers(d.c_out, 4), integers(d.c_in, 5)];
+        let [mut y, mut dx, dw] = naive(&d, &x, &w, &dy);
+        add_bias(&mut y, &y_bias, d.out_plane());
+        add_bias(&mut dx, &dx_bias, d.in_plane());
+        for tier in Tier::all() {
+            prop_assert_eq!(&direct::forward(tier, &d, &x, &w, Some(&y_bias)), &y, "{:?}", tier);
+            prop_assert_eq!(&direct::input_grad(tier, &d, &dy, &w, Some(&dx_bias)), &dx, "{:?}", tier);
+            prop_assert_eq!(&direct::weight_grad(tier, &d, &x, &dy), &dw, "{:?}", tier);
         }
     }
 
@@ -235,16 +266,21 @@ fn tiers_with_a_fused_product_agree_to_the_bit() {
     let d = spec.stride([2, 1]).dims("conv2d", &[2, 19, 9, 21], &[23, 19, 3, 3]).unwrap();
     let tiled = spec.dims("conv2d", &[2, 70, 9, 21], &[34, 70, 3, 3]).unwrap();
     let halved = spec.stride(2).dims("conv2d", &[2, 70, 9, 21], &[34, 70, 3, 3]).unwrap();
+    let many = spec.stride(2).dims("conv2d", &[2, 70, 9, 21], &[134, 70, 3, 3]).unwrap();
     let apart = spec.groups(5).dims("conv2d", &[2, 5, 9, 21], &[10, 1, 3, 3]).unwrap();
     let bits = |tier: Tier| {
         let [x, w, dy] = arguments(&d);
         let [a, b, c] = arguments(&tiled);
         let [i, j, k] = arguments(&halved);
+        let [l, m, n] = arguments(&many);
         let [p, q, r] = arguments(&apart);
         let all = [
             direct::forward(tier, &d, &x, &w, None),
             direct::input_grad(tier, &d, &dy, &w, None),
             direct::weight_grad(tier, &d, &x, &dy),
+            direct::forward(tier, &many, &l, &m, None),
+            direct::input_grad(tier, &many, &n, &m, None),
+            direct::weight_grad(tier, &many, &l, &n),
             winograd::forward(tier, &tiled, &a, &b, None),
             winograd::input_grad(tier, &tiled, &c, &b, None),
             winograd::weight_grad(tier, &tiled, &a, &c),
