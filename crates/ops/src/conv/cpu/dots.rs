@@ -21,6 +21,9 @@ const ROWS_CACHED: usize = 1 << 17;
 /// Lines that are shorter are gathered: in place most of their vectors would run on over their ends.
 const SHORT: usize = 48;
 
+/// Channels of dy that are worth the copies.
+const MANY: usize = 32;
+
 /// Elements of the channels of dy that are multiplied with one shift after the other.
 const CACHED: usize = 4096;
 
@@ -61,7 +64,7 @@ pub(super) fn weight_grad(tier: Tier, d: &ConvDims, x: &[f32], dy: &[f32]) -> Ve
         let band = |x: &[f32], lines: &[Line], width: usize, rows: &[usize]| {
             tier.run(Band { x, dy, lines, width, plane: d.out_plane(), rows, sums: &mut sums });
         };
-        if d.output[2] < SHORT {
+        if d.output[2] < SHORT && c_out >= MANY {
             gathered(tier, d, &image, &images, &dy_of, &rows, band);
         } else {
             in_place(d, &image, &images, &dy_of, &rows, band);

@@ -7,7 +7,7 @@
 //! | `direct` | vectors along output positions, scalars of the weight | float32, output and input gradient: sums of [`LONG`] terms or more, or groups |
 //! | `direct` | vectors along the input channels, scalars of dy | float32, weight gradient: a vector of input channels a group |
 //! | `dots` | vectors along the lines of a padded image and of dy | float32, weight gradient: groups of fewer channels |
-//! | `unfold` | a matrix of unfolded positions, by a packed product | all else: float64, short sums, padding far larger than the image |
+//! | `unfold` | a matrix of unfolded positions, by a packed product | all else: float64, 1×1 kernels, short sums, padding far larger than the image |
 //!
 //! The choice follows from the geometry and the element type alone. Work is cut by geometry too and no two tasks add into
 //! one element, so the bits do not depend on the number of threads.
@@ -75,7 +75,7 @@ pub(super) fn weight_grad<T: Element>(d: &ConvDims, x: &[T], dy: &[T]) -> Vec<T>
             T::from_f32(depthwise::weight_grad(Tier::best(), d, x, dy))
         }
         (Some(x), Some(dy)) if winograd::pays(d) => T::from_f32(winograd::weight_grad(Tier::best(), d, x, dy)),
-        (Some(x), Some(dy)) if copies_little(d) && direct::fills_vectors(d) => {
+        (Some(x), Some(dy)) if copies_little(d) && direct::fills_vectors(d) && !is_pointwise(d) => {
             T::from_f32(direct::weight_grad(Tier::best(), d, x, dy))
         }
         (Some(x), Some(dy)) if copies_little(d) && !direct::fills_vectors(d) => {
@@ -85,10 +85,10 @@ pub(super) fn weight_grad<T: Element>(d: &ConvDims, x: &[T], dy: &[T]) -> Vec<T>
     }
 }
 
-/// Whether `direct` is the faster algorithm for sums over `channels` channels: short sums do not pay for an image, but small
-/// groups leave a packed product nothing to pack.
+/// Whether `direct` is the faster algorithm for sums over `channels` channels: short sums do not pay for an image, nor does an
+/// input that is its own unfolding, but small groups leave a packed product nothing to pack.
 fn reads_in_place(d: &ConvDims, channels: usize) -> bool {
-    copies_little(d) && (d.groups > 1 || channels * d.taps() >= LONG)
+    copies_little(d) && !is_pointwise(d) && (d.groups > 1 || channels * d.taps() >= LONG)
 }
 
 /// Whether a padded copy of an image, a phase of the stride after the other, is not far larger than input and output: a

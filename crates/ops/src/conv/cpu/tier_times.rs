@@ -16,7 +16,7 @@ type Layer = (&'static str, [usize; 8], &'static [(&'static str, Pass)]);
 type Pass = fn(Tier, Arguments<'_>) -> Vec<f32>;
 
 /// Each layer's name, n, c_in, extent, c_out, kernel, stride, padding and groups, and the passes that have a kernel by tier.
-const LAYERS: [Layer; 8] = [
+const LAYERS: [Layer; 7] = [
     (
         "mnist1",
         [64, 1, 28, 32, 3, 1, 0, 1],
@@ -26,7 +26,6 @@ const LAYERS: [Layer; 8] = [
     ("res64", [16, 64, 56, 64, 3, 1, 1, 1], WINOGRAD),
     ("res128s2", [16, 128, 56, 128, 3, 2, 1, 1], WINOGRAD),
     ("res256", [16, 256, 14, 256, 3, 1, 1, 1], WINOGRAD),
-    ("pointwise", [16, 256, 14, 1024, 1, 1, 0, 1], DIRECT),
     (
         "stem",
         [4, 3, 224, 64, 7, 2, 3, 1],
@@ -45,12 +44,6 @@ const LAYERS: [Layer; 8] = [
             ("weight gradient", |tier, (d, x, _, dy)| depthwise::weight_grad(tier, d, x, dy)),
         ],
     ),
-];
-
-const DIRECT: &[(&str, Pass)] = &[
-    ("forward", |tier, (d, x, w, _)| direct::forward(tier, d, x, w, None)),
-    ("input gradient", |tier, (d, _, w, dy)| direct::input_grad(tier, d, dy, w, None)),
-    ("weight gradient", |tier, (d, x, _, dy)| direct::weight_grad(tier, d, x, dy)),
 ];
 
 const WINOGRAD: &[(&str, Pass)] = &[

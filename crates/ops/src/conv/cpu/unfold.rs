@@ -3,7 +3,7 @@
 //! A tile of the unfolded input is a matrix with a row for each (channel, tap) and a column for each of a block of output
 //! positions, small enough to stay in cache.
 
-use super::{FEW, batch_slices, channel_block, is_pointwise, join_blocks, largest_divisor};
+use super::{FEW, batch_slices, channel_block, is_pointwise, join_blocks, largest_divisor, sum_slices};
 use crate::conv::spec::ConvDims;
 use crate::matmul::{Matrix, matmul, matmul_new};
 use crate::parallel::{self, fill};
@@ -84,6 +84,9 @@ pub(super) fn weight_grad<T: Element>(d: &ConvDims, x: &[T], dy: &[T]) -> Vec<T>
     if size == 0 {
         return Vec::new();
     }
+    if is_pointwise(d) {
+        return pointwise_weight_grad(d, x, dy);
+    }
     let slices = batch_slices(d.n, size);
     let channels = if slices * d.groups >= FEW { c_in } else { largest_divisor(c_in, c_in.div_ceil(FEW)) };
     let (blocks, rows) = (c_in / channels, channels * taps);
@@ -103,6 +106,33 @@ pub(super) fn weight_grad<T: Element>(d: &ConvDims, x: &[T], dy: &[T]) -> Vec<T>
         dw
     });
     join_blocks(d, tasks, slices, channels)
+}
+
+/// The same for an input that is its own unfolding: tasks split the output channels, so that lines of dw stay long, and the
+/// batch only where those make few tasks.
+fn pointwise_weight_grad<T: Element>(d: &ConvDims, x: &[T], dy: &[T]) -> Vec<T> {
+    /// Terms that are added at once: the longest sum that `gemm` leaves whole on every machine.
+    const SLICE: usize = 512;
+    /// Output channels a task, over which it spreads the packing of x.
+    const ROWS: usize = 64;
+    let (plane, c_in, c_out) = (d.out_plane(), d.c_in_group(), d.c_out_group());
+    let channels = largest_divisor(c_out, c_out.div_ceil(FEW).max(ROWS));
+    let blocks = d.c_out / channels;
+    let slices = batch_slices(d.n, d.c_out * c_in).min(FEW.div_ceil(blocks));
+    let parts = parallel::map(slices * blocks, |task| {
+        let (slice, first) = (task / blocks, task % blocks * channels);
+        let mut dw = vec![T::zero(); channels * c_in];
+        for n in slice * d.n / slices..(slice + 1) * d.n / slices {
+            let x = Matrix::new(&x[(n * d.c_in + first / c_out * c_in) * plane..], c_in, plane, plane);
+            let dy = Matrix::new(&dy[(n * d.c_out + first) * plane..], channels, plane, plane);
+            for start in (0..plane).step_by(SLICE) {
+                let terms = start..plane.min(start + SLICE);
+                matmul(&mut dw, c_in, true, dy.block(0..channels, terms.clone()), x.block(0..c_in, terms).t());
+            }
+        }
+        dw
+    });
+    sum_slices(parts, slices).into_iter().flatten().collect()
 }
 
 /// The unfolded columns of `positions`, in `tile` unless the input holds them as they are.
