@@ -149,11 +149,8 @@ impl Task<'_> {
                 let slice = Slice { images: if whole { x } else { &padded }, channels, part };
                 for (number, panel) in panels.iter().enumerate() {
                     let sums = &mut sums[if slices > 1 { number * size } else { 0 }..][..size];
-                    match b {
-                        Some(b) if i == 0 => {
-                            sums.chunks_exact_mut(width).zip(b.iter().cycle()).for_each(|(sums, b)| sums.fill(*b));
-                        }
-                        _ => {}
+                    if let (0, Some(b)) = (i, b) {
+                        sums.chunks_exact_mut(width).zip(b.iter().cycle()).for_each(|(sums, b)| sums.fill(*b));
                     }
                     let parts = correlation.parts.iter().zip(rows);
                     for ((part, rows), sums) in parts.zip(sums.chunks_exact_mut(block * width)) {

@@ -87,7 +87,8 @@ impl<'a> Pass<'a> {
         let (strips, mut columns) = (plane.div_ceil(SLICE), vec![0.; c_out * SLICE]);
         for n in samples {
             let x = &x[(n * d.c_in + group * c_in + first) * d.in_plane()..][..(c_in - first) * d.in_plane()];
-            for (x, pixels) in x.chunks(LANES * d.in_plane()).zip(pixels.chunks_exact_mut(image.size() * LANES)) {
+            let planes = (LANES * d.in_plane()).max(1);
+            for (x, pixels) in x.chunks(planes).zip(pixels.chunks_exact_mut(image.size() * LANES)) {
                 let planes = if image.is_copy() {
                     x
                 } else {
