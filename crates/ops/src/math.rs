@@ -76,7 +76,7 @@ fn horner<const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
 
 /// The sum of a power of two of lanes: of halves onto each other, until one is left.
 #[inline(always)]
-pub(crate) fn tree_sum<const LANES: usize>(mut lanes: [f64; LANES]) -> f64 {
+pub(crate) fn tree_sum<T: Copy + std::ops::AddAssign, const LANES: usize>(mut lanes: [T; LANES]) -> T {
     const { assert!(LANES.is_power_of_two(), "lanes are halved until one is left") };
     let mut half = LANES / 2;
     while half > 0 {

@@ -5,6 +5,7 @@ use super::direct::{self, Gather, correlated_rows, strided_image};
 use super::image::Image;
 use super::{FEW, batch_slices, join_blocks};
 use crate::conv::spec::ConvDims;
+use crate::math::tree_sum;
 use crate::parallel;
 use crate::simd::{LONGEST, Tier, lanes, load, load_lanes, mul_add, store};
 use pulp::{Simd, WithSimd};
@@ -69,7 +70,7 @@ pub(super) fn weight_grad(tier: Tier, d: &ConvDims, x: &[f32], dy: &[f32]) -> Ve
         } else {
             in_place(d, &image, &images, &dy_of, &rows, band);
         }
-        sums.into_iter().map(total).collect()
+        sums.into_iter().map(tree_sum).collect()
     });
     join_blocks(d, parts, slices, c_in)
 }
@@ -121,18 +122,6 @@ fn gathered(
             band(&inputs, &lines, panel.len, &rows);
         }
     }
-}
-
-/// The sum of the lanes, halves upon halves.
-fn total(mut lanes: [f32; LONGEST]) -> f32 {
-    let mut half = LONGEST / 2;
-    while half > 0 {
-        for i in 0..half {
-            lanes[i] += lanes[i + half];
-        }
-        half /= 2;
-    }
-    lanes[0]
 }
 
 /// `sums[out, row] += Σ x[rows[row] + i] · dy[out][i]` over the positions i of the lines, in as many sums as a vector has lanes.
