@@ -45,7 +45,7 @@ pub(super) fn forward<T: Element>(d: &ConvDims, x: &[T], w: &[T], b: Option<&[T]
         (Some(x), Some(w)) if winograd::pays(d) => {
             T::from_f32(winograd::forward(Tier::best(), d, x, w, b.and_then(T::as_f32)))
         }
-        (Some(x), Some(w)) if reads_in_place(d, d.c_in_group()) => {
+        (Some(x), Some(w)) if is_direct(d, d.c_in_group()) => {
             T::from_f32(direct::forward(Tier::best(), d, x, w, b.and_then(T::as_f32)))
         }
         _ => unfold::forward(d, x, w, b),
@@ -61,7 +61,7 @@ pub(super) fn input_grad<T: Element>(d: &ConvDims, dy: &[T], w: &[T], b: Option<
         (Some(dy), Some(w)) if winograd::pays(d) => {
             T::from_f32(winograd::input_grad(Tier::best(), d, dy, w, b.and_then(T::as_f32)))
         }
-        (Some(dy), Some(w)) if reads_in_place(d, d.c_out_group()) => {
+        (Some(dy), Some(w)) if is_direct(d, d.c_out_group()) => {
             T::from_f32(direct::input_grad(Tier::best(), d, dy, w, b.and_then(T::as_f32)))
         }
         _ => unfold::input_grad(d, dy, w, b),
@@ -87,7 +87,7 @@ pub(super) fn weight_grad<T: Element>(d: &ConvDims, x: &[T], dy: &[T]) -> Vec<T>
 
 /// Whether `direct` is the faster algorithm for sums over `channels` channels: short sums do not pay for an image, nor does an
 /// input that is its own unfolding, but small groups leave a packed product nothing to pack.
-fn reads_in_place(d: &ConvDims, channels: usize) -> bool {
+fn is_direct(d: &ConvDims, channels: usize) -> bool {
     copies_little(d) && !is_pointwise(d) && (d.groups > 1 || channels * d.taps() >= LONG)
 }
 
