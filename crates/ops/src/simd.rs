@@ -12,6 +12,11 @@ use std::slice::from_ref;
 /// Elements of the longest vector.
 pub(crate) const LONGEST: usize = 16;
 
+/// A value at the start of a cache line: the longest vectors straddle two of them from any other place.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+pub(crate) struct Aligned<T>(pub(crate) T);
+
 /// A set of vector instructions that this machine has.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Tier {
@@ -138,6 +143,19 @@ pub(crate) fn store<S: Simd>(simd: S, out: &mut [f32], vector: S::f32s) {
         Some(out) => *out = vector,
         None => simd.partial_store_f32s(out, vector),
     }
+}
+
+/// Asks for the cache line that holds `place`, which is read or written soon. A hint: it changes no value.
+#[inline(always)]
+pub(crate) fn prefetch<T>(place: &T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch accesses no memory that the program could observe, from any address, and every x86-64 has it.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(place).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
 }
 
 /// The first `count` lanes, or all.

@@ -32,13 +32,13 @@ pub(crate) struct Strip<'a> {
 }
 
 /// Columns `0..count` cut into as few runs as `tier` has registers for, of lengths that differ by one at most.
-pub(crate) fn column_runs(tier: Tier, count: usize) -> impl Iterator<Item = std::ops::Range<usize>> + Clone {
+pub(crate) fn column_runs(tier: Tier, count: usize) -> impl ExactSizeIterator<Item = std::ops::Range<usize>> + Clone {
     runs(tier.registers(), count)
 }
 
 /// The same for so many `registers`.
 #[inline(always)]
-pub(crate) fn runs(registers: usize, count: usize) -> impl Iterator<Item = std::ops::Range<usize>> + Clone {
+pub(crate) fn runs(registers: usize, count: usize) -> impl ExactSizeIterator<Item = std::ops::Range<usize>> + Clone {
     // Accumulators, two vectors of `a`, a broadcast, and what the compiler keeps beside them.
     let most = if registers >= 32 { 12 } else { 6 };
     let runs = count.div_ceil(most);

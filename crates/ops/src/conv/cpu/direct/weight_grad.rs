@@ -5,7 +5,7 @@ use super::super::{FEW, largest_divisor, sum_slices};
 use super::{SLICE, strided_image, taps, times};
 use crate::conv::spec::ConvDims;
 use crate::parallel;
-use crate::simd::{LONGEST, Tier, load_up_to, store, transpose};
+use crate::simd::{Aligned, LONGEST, Tier, load, load_up_to, store, transpose};
 use crate::strip::{SLACK, Strip, column_runs, runs};
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
@@ -147,19 +147,37 @@ impl WithSimd for Columns<'_> {
             for first in (0..run.len()).step_by(S::F32_LANES) {
                 let channels = S::F32_LANES.min(run.len() - first);
                 for start in (0..count).step_by(S::F32_LANES) {
-                    let mut square = [simd.splat_f32s(0.); LONGEST];
-                    for i in 0..channels {
-                        let dy = &dy[(run.start + first + i) * plane + positions.start + start..];
-                        square[i] = load_up_to(simd, dy);
-                    }
-                    transpose(simd, &mut square);
+                    let dy = &dy[(run.start + first) * plane + positions.start + start..];
+                    let mut square = square(simd, dy, plane, channels);
+                    transpose(simd, &mut square.0);
+                    let out = &mut out[start * run.len() + first..];
                     for i in 0..S::F32_LANES.min(count - start) {
-                        store(simd, &mut out[(start + i) * run.len() + first..][..channels], square[i]);
+                        // What comes to lie behind a run of one vector is written again with the next position.
+                        let whole = run.len() <= S::F32_LANES && start + i + 1 < count;
+                        let out = &mut out[i * run.len()..];
+                        let len = S::F32_LANES.min(if whole { out.len() } else { channels });
+                        store(simd, &mut out[..len], square.0[i]);
                     }
                 }
             }
         }
     }
+}
+
+/// The first vectors of `count` lines that lie `pitch` apart, with zeros beyond the end of `lines` and in those behind.
+#[inline(always)]
+fn square<S: Simd>(simd: S, lines: &[f32], pitch: usize, count: usize) -> Aligned<[S::f32s; LONGEST]> {
+    let mut square = Aligned([simd.splat_f32s(0.); LONGEST]);
+    if count == S::F32_LANES && (count - 1) * pitch + S::F32_LANES <= lines.len() {
+        for i in 0..S::F32_LANES {
+            square.0[i] = load::<S>(&lines[i * pitch..]);
+        }
+    } else {
+        for i in 0..count {
+            square.0[i] = load_up_to(simd, &lines[i * pitch..]);
+        }
+    }
+    square
 }
 
 /// Planes of `size` elements as pixels of `LANES` channels.
@@ -178,13 +196,11 @@ impl WithSimd for Pixels<'_> {
         let Self { planes, size, channels, out } = self;
         for first in (0..channels).step_by(S::F32_LANES) {
             for start in (0..size).step_by(S::F32_LANES) {
-                let mut square = [simd.splat_f32s(0.); LONGEST];
-                for i in 0..S::F32_LANES.min(channels - first) {
-                    square[i] = load_up_to(simd, &planes[(first + i) * size + start..]);
-                }
-                transpose(simd, &mut square);
+                let lines = S::F32_LANES.min(channels - first);
+                let mut square = square(simd, &planes[first * size + start..], size, lines);
+                transpose(simd, &mut square.0);
                 for i in 0..S::F32_LANES.min(size - start) {
-                    store(simd, &mut out[(start + i) * LANES + first..][..S::F32_LANES], square[i]);
+                    store(simd, &mut out[(start + i) * LANES + first..][..S::F32_LANES], square.0[i]);
                 }
             }
         }

@@ -2,10 +2,10 @@
 
 use super::filter::Filter;
 use super::product::Products;
-use super::{FEW, Kernel, LANES, Lanes, Map, block, largest_divisor, odd, pixels, segments};
+use super::{FEW, Kernel, LANES, Lanes, Map, ZERO, block, largest_divisor, odd, pixels, segments};
 use crate::conv::spec::ConvDims;
 use crate::parallel;
-use crate::simd::{LONGEST, Tier};
+use crate::simd::{Aligned, LONGEST, Tier};
 use pulp::{Simd, WithSimd};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -46,7 +46,7 @@ pub(super) fn correlate<F: Filter>(
     let windows = F::POINTS * pitch;
     let from_chunks = from.div_ceil(LANES);
     let shared = if blocks > 1 { batches * d.groups * from_chunks * windows } else { 0 };
-    let shared = parallel::build(shared, [0.; LANES], windows, windows * LANES, |item, v| {
+    let shared = parallel::build(shared, ZERO, windows, windows * LANES, |item, v| {
         let (batch, group, chunk) =
             (item / (d.groups * from_chunks), item / from_chunks % d.groups, item % from_chunks);
         let rows = 0..samples.min(d.n - batch * samples) * tile_rows;
@@ -72,7 +72,7 @@ pub(super) fn correlate<F: Filter>(
             let v = if blocks > 1 {
                 &shared[task / blocks * from_chunks * windows..][..from_chunks * windows]
             } else {
-                own.resize(from_chunks * windows, [0.; LANES]);
+                own.resize(from_chunks * windows, ZERO);
                 let (rows, x) = (rows.clone(), x_of(batch, group));
                 let (chunks, v) = (0..from_chunks, own.as_mut_slice());
                 tier.run(Windows::<_, F> { map, rows, chunks, x, pixels, v, pitch, filter: PhantomData });
@@ -106,8 +106,8 @@ impl<F: Filter> WithSimd for Kernels<'_, F> {
         const NEAR: usize = 8;
         let Self { kernel, group, first: first_out, .. } = self;
         let (pitch, taps) = (odd(kernel.from), F::TAPS * F::TAPS);
-        let mut transformed = vec![[0.; LANES]; F::VALUES * pitch];
-        let mut gathered = vec![[0.; LANES]; NEAR * taps];
+        let mut transformed = vec![ZERO; F::VALUES * pitch];
+        let mut gathered = vec![ZERO; NEAR * taps];
         for first in (0..kernel.from).step_by(NEAR) {
             let near = NEAR.min(kernel.from - first);
             for out in 0..LANES.min(kernel.to - first_out) {
@@ -189,11 +189,12 @@ impl<F: Filter> WithSimd for Tiles<'_, '_, F> {
         let [tile_rows, per_row] = map.tiles::<F>();
         let plane = map.to[0] * map.to[1];
         let (count, pixels) = (rows.len() * per_row, F::TILE * F::TILE);
-        m.resize(F::POINTS * pitch, [0.; LANES]);
-        tiles.resize(pixels * count + LONGEST, [0.; LANES]);
+        m.resize(F::POINTS * pitch, ZERO);
+        tiles.resize(pixels * count + LONGEST, ZERO);
         for (chunk, weights) in weights.iter().enumerate() {
             Products { weights, channels: from, windows: v, count, pitch, out: m }.run::<S, F>(simd);
-            let bias = std::array::from_fn(|lane| b.and_then(|b| b.get(chunk * LANES + lane)).copied().unwrap_or(0.));
+            let of = |lane: usize| b.and_then(|b| b.get(chunk * LANES + lane)).copied().unwrap_or(0.);
+            let bias = Aligned(std::array::from_fn(of));
             F::tiles(simd, m, pitch, &bias, per_row, &mut tiles[..pixels * count]);
             for segment in segments(rows.clone(), tile_rows, per_row) {
                 let y = y[segment.sample].chunks_mut(LANES * plane).nth(chunk).unwrap_or_default();

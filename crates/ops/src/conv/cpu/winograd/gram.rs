@@ -2,7 +2,7 @@
 
 use super::filter::Transposed;
 use super::product::Gram;
-use super::{FEW, LANES, Map, block, largest_divisor, odd, pixels, plane, segments, sum_slices};
+use super::{FEW, LANES, Lanes, Map, ZERO, block, largest_divisor, odd, pixels, plane, segments};
 use crate::conv::spec::ConvDims;
 use crate::parallel;
 use crate::simd::Tier;
@@ -16,7 +16,6 @@ const CACHED: usize = 1 << 18;
 pub(super) fn gram<F: Transposed>(tier: Tier, d: &ConvDims, x: &[f32], dy: &[f32]) -> Vec<f32> {
     let (from, to) = (d.c_in_group(), d.c_out_group());
     let map = Map { from: plane(d.input), before: plane(d.padding), to: plane(d.output) };
-    let size = to * from * d.taps();
     // Each task transforms all of its input channels, so it has many output channels to spread that over.
     let to_block = if to.is_multiple_of(LANES) { LANES * largest_divisor(to / LANES, 4) } else { to };
     let blocks = to / to_block;
@@ -30,13 +29,26 @@ pub(super) fn gram<F: Transposed>(tier: Tier, d: &ConvDims, x: &[f32], dy: &[f32
         let dy = |n: usize| &dy[(n * d.c_out + group * to + block * to_block) * y_plane..][..to_block * y_plane];
         tier.run(WeightGrad::<_, _, F> { map: &map, samples, from, to: to_block, x, dy, filter: PhantomData })
     });
-    let parts = sum_slices(parts, slices);
-    let mut dw = Vec::with_capacity(d.groups * size);
-    parts.into_iter().take(d.groups * blocks).for_each(|part| dw.extend(part));
-    dw
+    // The slices' sums, in order, with the taps side by side.
+    let (chunks, taps) = (from.div_ceil(LANES), d.taps());
+    parallel::build(d.c_out * from * taps, 0., from * taps, slices * from * taps, |channel, dw| {
+        let (block, first) = (channel / to_block, channel % to_block * chunks * taps);
+        for (chunk, dw) in dw.chunks_mut(LANES * taps).enumerate() {
+            for tap in 0..taps {
+                let mut sum = ZERO;
+                for part in parts.iter().skip(block).step_by(d.groups * blocks) {
+                    let lanes = &part[first + chunk * taps + tap];
+                    sum.0.iter_mut().zip(lanes.0).for_each(|(sum, lane)| *sum += lane);
+                }
+                for (kernel, lane) in dw.chunks_exact_mut(taps).zip(sum.0) {
+                    kernel[tap] = lane;
+                }
+            }
+        }
+    })
 }
 
-/// The weight gradient of one task, `[to, from, taps…]`.
+/// The weight gradient of one task, `[to, from / LANES, taps…]`.
 struct WeightGrad<'a, X, Y, F> {
     map: &'a Map,
     samples: std::ops::Range<usize>,
@@ -48,7 +60,7 @@ struct WeightGrad<'a, X, Y, F> {
 }
 
 impl<'a, X: Fn(usize) -> &'a [f32], Y: Fn(usize) -> &'a [f32], F: Transposed> WithSimd for WeightGrad<'_, X, Y, F> {
-    type Output = Vec<f32>;
+    type Output = Vec<Lanes>;
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
@@ -61,11 +73,11 @@ impl<'a, X: Fn(usize) -> &'a [f32], Y: Fn(usize) -> &'a [f32], F: Transposed> Wi
         let (x_plane, y_plane) = (map.from[0] * map.from[1], map.to[0] * map.to[1]);
         let [from_chunks, to_chunks] = [from, to].map(|channels| channels.div_ceil(LANES));
         let pitch = odd(block * per_row);
-        let mut v = vec![[0.; LANES]; from_chunks * F::POINTS * pitch];
-        let mut z = vec![[0.; LANES]; to_chunks * F::POINTS * pitch];
-        let mut sums = vec![[0.; LANES]; F::VALUES * LANES];
+        let mut v = vec![ZERO; from_chunks * F::POINTS * pitch];
+        let mut z = vec![ZERO; to_chunks * F::POINTS * pitch];
+        let mut sums = vec![ZERO; F::VALUES * LANES];
         let taps_of = F::TAPS * F::TAPS;
-        let mut taps = vec![[0.; LANES]; to * from_chunks * taps_of];
+        let mut taps = vec![ZERO; to * from_chunks * taps_of];
         let mut pixels = Vec::new();
         for first in (0..rows).step_by(block) {
             let last = rows.min(first + block);
@@ -94,13 +106,6 @@ impl<'a, X: Fn(usize) -> &'a [f32], Y: Fn(usize) -> &'a [f32], F: Transposed> Wi
                 }
             }
         }
-        let mut dw = Vec::with_capacity(to * from * taps_of);
-        for taps in taps.chunks_exact(from_chunks * taps_of) {
-            for channel in 0..from {
-                let taps = &taps[channel / LANES * taps_of..][..taps_of];
-                dw.extend(taps.iter().map(|taps| taps[channel % LANES]));
-            }
-        }
-        dw
+        taps
     }
 }

@@ -25,9 +25,9 @@ mod gram;
 mod pixels;
 mod product;
 
-use super::{FEW, largest_divisor, sum_slices};
+use super::{FEW, largest_divisor};
 use crate::conv::spec::ConvDims;
-use crate::simd::Tier;
+use crate::simd::{Aligned, Tier};
 use correlate::correlate;
 use filter::{Filter, Strided3, Strided3Grad, Strided4, Strided4Grad, Unit};
 use gram::gram;
@@ -36,7 +36,9 @@ use gram::gram;
 const LANES: usize = 32;
 
 /// Channels of one pixel.
-type Lanes = [f32; LANES];
+type Lanes = Aligned<[f32; LANES]>;
+
+const ZERO: Lanes = Aligned([0.; LANES]);
 
 /// The distance of points: an odd one, for those an even number of cache lines apart would share a few sets of the cache.
 fn odd(count: usize) -> usize {
@@ -129,7 +131,7 @@ pub(super) fn input_grad(tier: Tier, d: &ConvDims, dy: &[f32], w: &[f32], b: Opt
     }
 }
 
-/// dw from x and dy. The batch is cut into slices by geometry alone; their sums are added in a fixed tree.
+/// dw from x and dy. The batch is cut into slices by geometry alone; their sums are added in order.
 pub(super) fn weight_grad(tier: Tier, d: &ConvDims, x: &[f32], dy: &[f32]) -> Vec<f32> {
     match Kind::of(d) {
         Some(Kind::Strided4) => gram::<Strided4>(tier, d, x, dy),
@@ -168,9 +170,9 @@ impl<'a> Kernel<'a> {
         };
         let w = &self.w[kernel * self.taps..][..self.taps];
         if self.turned {
-            taps.iter_mut().zip(w.iter().rev()).for_each(|(lanes, tap)| lanes[lane] = *tap);
+            taps.iter_mut().zip(w.iter().rev()).for_each(|(lanes, tap)| lanes.0[lane] = *tap);
         } else {
-            taps.iter_mut().zip(w).for_each(|(lanes, tap)| lanes[lane] = *tap);
+            taps.iter_mut().zip(w).for_each(|(lanes, tap)| lanes.0[lane] = *tap);
         }
     }
 }

@@ -3,9 +3,9 @@
 #![allow(clippy::needless_range_loop, reason = "an iterator's closure is not compiled for the tier")]
 
 use super::filter::{Filter, set, vector};
-use super::{LANES, Lanes, Map, Segment};
+use super::{LANES, Lanes, Map, Segment, ZERO};
 use crate::parallel::fill;
-use crate::simd::{LONGEST, load_up_to, store, transpose};
+use crate::simd::{Aligned, LONGEST, load, load_up_to, store, transpose};
 use pulp::Simd;
 use std::mem::MaybeUninit;
 
@@ -39,41 +39,43 @@ fn image<S: Simd>(
 ) {
     let plane = height * width;
     let len = width.min(columns - before[1]);
-    out.resize(lines * columns, [0.; LANES]);
-    for (line, out) in out.chunks_exact_mut(columns).enumerate() {
+    out.resize(lines * columns, ZERO);
+    for line in 0..lines {
+        let (start, end) = (line * columns + before[1], (line + 1) * columns);
         let Some(y) = (first + line).checked_sub(before[0]).filter(|y| *y < height) else {
-            out.fill([0.; LANES]);
+            out[line * columns..end].fill(ZERO);
             continue;
         };
-        let (padding, out) = out.split_at_mut(before[1]);
-        let (out, behind) = out.split_at_mut(len);
-        padding.fill([0.; LANES]);
-        behind.fill([0.; LANES]);
         for (v, x) in x.chunks(S::F32_LANES * plane).enumerate() {
-            for (block, out) in out.chunks_mut(S::F32_LANES).enumerate() {
-                let start = y * width + block * S::F32_LANES;
-                let mut square = [simd.splat_f32s(0.); LONGEST];
-                if x.len() == S::F32_LANES * plane {
+            for block in (0..len).step_by(S::F32_LANES) {
+                let from = y * width + block;
+                let mut square = Aligned([simd.splat_f32s(0.); LONGEST]);
+                let square = &mut square.0;
+                if (S::F32_LANES - 1) * plane + from + S::F32_LANES <= x.len() {
                     for lane in 0..S::F32_LANES {
-                        square[lane] = load_up_to(simd, &x[lane * plane + start..]);
+                        square[lane] = load::<S>(&x[lane * plane + from..]);
                     }
                 } else {
                     for (row, x) in square.iter_mut().zip(x.chunks_exact(plane)) {
-                        *row = load_up_to(simd, &x[start..]);
+                        *row = load_up_to(simd, &x[from..]);
                     }
                 }
-                transpose(simd, &mut square);
-                if out.len() == S::F32_LANES {
+                transpose(simd, square);
+                // What comes to lie behind the line is written again.
+                let out = &mut out[start + block..];
+                if out.len() >= S::F32_LANES {
                     for pixel in 0..S::F32_LANES {
                         set::<S>(&mut out[pixel], v, square[pixel]);
                     }
                 } else {
-                    for (out, pixel) in out.iter_mut().zip(square) {
-                        set::<S>(out, v, pixel);
+                    for (out, pixel) in out.iter_mut().zip(&*square) {
+                        set::<S>(out, v, *pixel);
                     }
                 }
             }
         }
+        out[line * columns..start].fill(ZERO);
+        out[start + len..end].fill(ZERO);
     }
 }
 
@@ -92,7 +94,6 @@ pub(super) fn write<S: Simd, F: Filter>(
         let first = segment.row * F::TILE;
         for line in 0..(segment.rows * F::TILE).min(height - first) {
             for start in (0..width).step_by(S::F32_LANES) {
-                // What lies beyond the line is not written.
                 let pixels = &tiles[line * per_row * F::TILE + start..][..S::F32_LANES];
                 let mut square = [simd.splat_f32s(0.); LONGEST];
                 for i in 0..S::F32_LANES {
@@ -100,14 +101,14 @@ pub(super) fn write<S: Simd, F: Filter>(
                 }
                 transpose(simd, &mut square);
                 let at = (first + line) * width + start;
-                let len = S::F32_LANES.min(width - start);
-                if len == S::F32_LANES && y.len() == S::F32_LANES * plane {
+                // What comes to lie behind the line is written again with the next one, if the plane has one.
+                if at + S::F32_LANES <= plane && y.len() == S::F32_LANES * plane {
                     for lane in 0..S::F32_LANES {
                         store(simd, fill(&mut y[lane * plane + at..][..S::F32_LANES], 0.), square[lane]);
                     }
                 } else {
                     for (y, channel) in y.chunks_exact_mut(plane).zip(square) {
-                        store(simd, fill(&mut y[at..][..len], 0.), channel);
+                        store(simd, fill(&mut y[at..][..S::F32_LANES.min(width - start)], 0.), channel);
                     }
                 }
             }

@@ -2,7 +2,7 @@
 
 use super::filter::{Filter, value};
 use super::{LANES, Lanes, odd};
-use crate::simd::mul_add;
+use crate::simd::{mul_add, prefetch};
 use crate::strip::runs;
 use pulp::Simd;
 
@@ -74,12 +74,20 @@ impl Products<'_> {
     pub(super) fn run<S: Simd, F: Filter>(self, simd: S) {
         let Self { weights, channels, windows, count, pitch, out } = self;
         for (point, out) in out.chunks_exact_mut(pitch).enumerate() {
-            let weights = &weights[value::<F>(point) * odd(channels)..][..channels];
-            let windows = windows[point * pitch..].chunks(PART * F::POINTS * pitch);
-            for (part, (weights, windows)) in weights.chunks(PART * LANES).zip(windows).enumerate() {
-                for run in runs(S::REGISTER_COUNT, count) {
+            let first = value::<F>(point) * odd(channels);
+            let parts = windows[point * pitch..].chunks(PART * F::POINTS * pitch);
+            for (part, windows) in parts.enumerate() {
+                let start = part * PART * LANES;
+                let (weights, behind) = weights[first + start..].split_at((channels - start).min(PART * LANES));
+                // The next part's weights may come from far: each run asks for a share of them.
+                let runs = runs(S::REGISTER_COUNT, count);
+                let behind = &behind[..behind.len().min(weights.len())];
+                let mut shares = behind.chunks(behind.len().div_ceil(runs.len()).max(1));
+                for run in runs {
                     let (windows, out) = (&windows[run.start..], &mut out[run.start..]);
-                    with_columns!(run.len(), over_channels(simd, weights, windows, F::POINTS * pitch, part > 0, out));
+                    let ahead = shares.next().unwrap_or_default();
+                    let chunk = F::POINTS * pitch;
+                    with_columns!(run.len(), over_channels(simd, weights, ahead, windows, chunk, part > 0, out));
                 }
             }
         }
@@ -90,6 +98,7 @@ impl Products<'_> {
 fn over_channels<S: Simd, const J: usize>(
     simd: S,
     weights: &[Lanes],
+    ahead: &[Lanes],
     windows: &[Lanes],
     chunk: usize,
     accumulate: bool,
@@ -98,13 +107,18 @@ fn over_channels<S: Simd, const J: usize>(
     let Some(out) = out.first_chunk_mut::<J>() else { return };
     for pair in (0..LANES / S::F32_LANES).step_by(VECTORS) {
         let mut sums = [[simd.splat_f32s(0.); VECTORS]; J];
+        let mut ahead = ahead.iter();
         for (weights, windows) in weights.chunks(LANES).zip(windows.chunks(chunk)) {
             let Some(windows) = windows.first_chunk::<J>() else { return };
             for (weights, k) in weights.iter().zip(0..LANES) {
-                let a = S::as_simd_f32s(weights).0;
+                if let Some(weights) = ahead.next() {
+                    prefetch(&weights.0[0]);
+                    prefetch(&weights.0[LANES / 2]);
+                }
+                let a = S::as_simd_f32s(&weights.0).0;
                 let a = [a[pair], a[pair + 1]];
                 each_column!(J, COLUMN => {
-                    let factor = simd.splat_f32s(windows[COLUMN][k]);
+                    let factor = simd.splat_f32s(windows[COLUMN].0[k]);
                     for v in 0..VECTORS {
                         sums[COLUMN][v] = mul_add(simd, a[v], factor, sums[COLUMN][v]);
                     }
@@ -112,7 +126,7 @@ fn over_channels<S: Simd, const J: usize>(
             }
         }
         each_column!(J, COLUMN => {
-            let out = S::as_mut_simd_f32s(&mut out[COLUMN]).0;
+            let out = S::as_mut_simd_f32s(&mut out[COLUMN].0).0;
             for v in 0..VECTORS {
                 let sum = sums[COLUMN][v];
                 out[pair + v] = if accumulate { simd.add_f32s(out[pair + v], sum) } else { sum };
@@ -153,8 +167,8 @@ fn over_tiles<S: Simd, const J: usize>(
     for pair in (0..LANES / S::F32_LANES).step_by(VECTORS) {
         let mut sums = [[simd.splat_f32s(0.); VECTORS]; J];
         for (windows, cotangents) in windows.iter().zip(cotangents) {
-            let Some(cotangents) = cotangents[first..].first_chunk::<J>() else { return };
-            let a = S::as_simd_f32s(windows).0;
+            let Some(cotangents) = cotangents.0[first..].first_chunk::<J>() else { return };
+            let a = S::as_simd_f32s(&windows.0).0;
             let a = [a[pair], a[pair + 1]];
             each_column!(J, COLUMN => {
                 let factor = simd.splat_f32s(cotangents[COLUMN]);
@@ -164,7 +178,7 @@ fn over_tiles<S: Simd, const J: usize>(
             });
         }
         each_column!(J, COLUMN => {
-            let out = S::as_mut_simd_f32s(&mut out[COLUMN]).0;
+            let out = S::as_mut_simd_f32s(&mut out[COLUMN].0).0;
             for v in 0..VECTORS {
                 let sum = sums[COLUMN][v];
                 out[pair + v] = if accumulate { simd.add_f32s(out[pair + v], sum) } else { sum };

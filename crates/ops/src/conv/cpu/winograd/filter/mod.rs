@@ -9,7 +9,7 @@ mod strided;
 mod unit;
 
 use super::{LANES, Lanes};
-use crate::simd::mul_add;
+use crate::simd::{Aligned, mul_add};
 use pulp::Simd;
 pub(super) use strided::{Strided3, Strided3Grad, Strided4, Strided4Grad};
 pub(super) use unit::Unit;
@@ -77,20 +77,23 @@ fn from_image<S: Simd, L: Linear<N, M>, const N: usize, const M: usize>(
     for row in 0..rows {
         let lines = &image[row * step * width..][..N * width];
         for v in 0..LANES / S::F32_LANES {
-            let mut columns = [[simd.splat_f32s(0.); M]; N];
+            let mut columns = Aligned([[simd.splat_f32s(0.); M]; N]);
+            let columns = &mut columns.0;
             for x in 0..shared {
                 columns[step + x] = L::map(simd, column::<S, N>(simd, &lines[x..], width, v));
             }
             for tile in 0..per_row {
                 // The first columns are the last of the window before.
                 for x in 0..shared {
-                    columns[x] = columns[step + x];
+                    for y in 0..M {
+                        columns[x][y] = columns[step + x][y];
+                    }
                 }
                 for x in shared..N {
                     columns[x] = L::map(simd, column::<S, N>(simd, &lines[tile * step + x..], width, v));
                 }
                 for y in 0..M {
-                    let places = L::map(simd, line::<S, N, M>(simd, &columns, y));
+                    let places = L::map(simd, line::<S, N, M>(simd, columns, y));
                     for x in 0..M {
                         set::<S>(&mut out[(y * M + x) * pitch + row * per_row + tile], v, places[x]);
                     }
@@ -108,13 +111,14 @@ fn of_square<S: Simd, L: Linear<N, M>, const N: usize, const M: usize>(
     pitch: usize,
     v: usize,
 ) -> [[S::f32s; M]; M] {
-    let mut columns = [[simd.splat_f32s(0.); M]; N];
+    let mut columns = Aligned([[simd.splat_f32s(0.); M]; N]);
+    let columns = &mut columns.0;
     for x in 0..N {
         columns[x] = L::map(simd, column::<S, N>(simd, &from[x * pitch..], N * pitch, v));
     }
     let mut square = [[simd.splat_f32s(0.); M]; M];
     for y in 0..M {
-        square[y] = L::map(simd, line::<S, N, M>(simd, &columns, y));
+        square[y] = L::map(simd, line::<S, N, M>(simd, columns, y));
     }
     square
 }
@@ -181,12 +185,12 @@ fn to_taps<S: Simd, L: Linear<N, M>, const N: usize, const M: usize>(simd: S, va
 /// Vector `v` of a pixel.
 #[inline(always)]
 pub(super) fn vector<S: Simd>(lanes: &Lanes, v: usize) -> S::f32s {
-    S::as_simd_f32s(lanes).0[v]
+    S::as_simd_f32s(&lanes.0).0[v]
 }
 
 #[inline(always)]
 pub(super) fn set<S: Simd>(lanes: &mut Lanes, v: usize, value: S::f32s) {
-    S::as_mut_simd_f32s(lanes).0[v] = value;
+    S::as_mut_simd_f32s(&mut lanes.0).0[v] = value;
 }
 
 /// Vector `v` of `N` pixels that lie `pitch` apart.
