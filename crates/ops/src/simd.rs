@@ -8,6 +8,8 @@ use pulp::bytemuck::{cast_slice, cast_slice_mut};
 use pulp::{Scalar128b, Simd, WithSimd};
 use std::any::TypeId;
 use std::slice::from_ref;
+#[cfg(target_arch = "x86_64")]
+use {pulp::cast, std::any::Any};
 
 /// Elements of the longest vector.
 pub(crate) const LONGEST: usize = 16;
@@ -130,6 +132,22 @@ pub(crate) fn load_up_to<S: Simd>(simd: S, values: &[f32]) -> S::f32s {
     }
 }
 
+/// The first vectors of `count` lines that lie `pitch` apart, with zeros beyond the end of `lines` and in the vectors behind.
+#[inline(always)]
+pub(crate) fn load_square<S: Simd>(simd: S, lines: &[f32], pitch: usize, count: usize) -> Aligned<[S::f32s; LONGEST]> {
+    let mut square = Aligned([simd.splat_f32s(0.); LONGEST]);
+    if count == S::F32_LANES && (count - 1) * pitch + S::F32_LANES <= lines.len() {
+        for i in 0..S::F32_LANES {
+            square.0[i] = load::<S>(&lines[i * pitch..]);
+        }
+    } else {
+        for i in 0..count {
+            square.0[i] = load_up_to(simd, &lines[i * pitch..]);
+        }
+    }
+    square
+}
+
 /// The first vector of `values`, with `fill` beyond its end and in other lanes.
 #[inline(always)]
 pub(crate) fn load_lanes<S: Simd>(simd: S, values: &[f32], lanes: S::m32s, fill: S::f32s) -> S::f32s {
@@ -210,15 +228,19 @@ pub(crate) fn interleave<S: Simd>(even: S::f32s, odd: S::f32s) -> [S::f32s; 2] {
 
 /// Writes as many of the numbers, all below 256, as `out` holds.
 #[inline(always)]
-pub(crate) fn store_bytes<S: Simd>(out: &mut [u8], numbers: S::u32s) {
-    let numbers = cast_slice::<_, u32>(from_ref(&numbers));
-    match out.get_mut(..S::U32_LANES) {
-        Some(out) => {
-            for i in 0..S::U32_LANES {
-                out[i] = numbers[i] as u8;
-            }
-        }
-        None => out.iter_mut().zip(numbers).for_each(|(out, number)| *out = *number as u8),
+pub(crate) fn store_bytes<S: Simd>(simd: S, out: &mut [u8], numbers: S::u32s) {
+    let numbers = from_ref(&numbers);
+    #[cfg(target_arch = "x86_64")]
+    if let Some(simd) = (&simd as &dyn Any).downcast_ref::<pulp::x86::V4>()
+        && let ([numbers], Some(out)) = (cast_slice::<_, pulp::u32x16>(numbers), out.first_chunk_mut())
+    {
+        // Spelt out: the compiler takes a scalar instruction a lane for the loop below.
+        *out = cast::<_, [u8; LONGEST]>(simd.avx512f._mm512_cvtepi32_epi8(cast(*numbers)));
+        return;
+    }
+    let _ = simd;
+    for (out, number) in out.iter_mut().zip(cast_slice::<_, u32>(numbers)) {
+        *out = *number as u8;
     }
 }
 

@@ -131,7 +131,7 @@ impl Out<'_> {
     fn put<S: Simd, const TAPS: bool>(&mut self, simd: S, at: usize, largest: Largest<S>) {
         store(simd, &mut self.y[at..], largest.max);
         if TAPS {
-            store_bytes::<S>(&mut self.taps[at..], largest.tap);
+            store_bytes(simd, &mut self.taps[at..], largest.tap);
         }
     }
 }

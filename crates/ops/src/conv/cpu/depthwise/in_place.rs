@@ -5,9 +5,10 @@
 
 use super::{batch_slices, sum_slices};
 use crate::conv::spec::ConvDims;
-use crate::parallel;
+use crate::parallel::{self, fill};
 use crate::simd::{LONGEST, Tier, load, mul_add, store};
 use pulp::{Simd, WithSimd};
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Whether the kernels here compute this geometry, and its input gradient too.
@@ -25,11 +26,13 @@ pub(super) fn serves(d: &ConvDims) -> bool {
 pub(super) fn forward(tier: Tier, d: &ConvDims, x: &[f32], w: &[f32], b: Option<&[f32]>) -> Vec<f32> {
     let (plane, to) = (d.out_plane(), d.c_out_group());
     let [_, height, width] = d.output;
-    parallel::build(d.n * d.c_out * plane, 0., plane, plane * 9, |at, y| {
+    let task = |at: usize, y: &mut [MaybeUninit<f32>]| {
         let (x, channel) = (&x[at / to * plane..][..plane], at % d.c_out);
         let (taps, bias) = (&w[channel * 9..][..9], b.map_or(0., |b| b[channel]));
         tier.run(Sums { extent: [height, width], lines: lines(tier, height), x, taps, bias, y });
-    })
+    };
+    // SAFETY: `Sums` writes all columns of all lines of its plane.
+    unsafe { parallel::build_unfilled(d.n * d.c_out * plane, f32::NAN, plane, plane * 9, task) }
 }
 
 /// dw from x and dy: tasks take slices of the samples and neighbouring channels, which lie together in memory.
@@ -65,7 +68,7 @@ struct Sums<'a> {
     x: &'a [f32],
     taps: &'a [f32],
     bias: f32,
-    y: &'a mut [f32],
+    y: &'a mut [MaybeUninit<f32>],
 }
 
 impl WithSimd for Sums<'_> {
@@ -113,7 +116,8 @@ impl Sums<'_> {
                     }
                 }
                 for line in 0..R {
-                    store(simd, &mut y[(first + line) * width + column..], sums[line]);
+                    let y = &mut y[(first + line) * width + column..][..S::F32_LANES];
+                    store(simd, fill(y, 0.), sums[line]);
                 }
             }
         }

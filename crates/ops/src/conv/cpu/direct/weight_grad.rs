@@ -5,7 +5,7 @@ use super::super::{FEW, largest_divisor, sum_slices};
 use super::{SLICE, strided_image, taps, times};
 use crate::conv::spec::ConvDims;
 use crate::parallel;
-use crate::simd::{Aligned, LONGEST, Tier, load, load_up_to, store, transpose};
+use crate::simd::{Tier, load_square, store, transpose};
 use crate::strip::{SLACK, Strip, column_runs, runs};
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
@@ -148,7 +148,7 @@ impl WithSimd for Columns<'_> {
                 let channels = S::F32_LANES.min(run.len() - first);
                 for start in (0..count).step_by(S::F32_LANES) {
                     let dy = &dy[(run.start + first) * plane + positions.start + start..];
-                    let mut square = square(simd, dy, plane, channels);
+                    let mut square = load_square(simd, dy, plane, channels);
                     transpose(simd, &mut square.0);
                     let out = &mut out[start * run.len() + first..];
                     for i in 0..S::F32_LANES.min(count - start) {
@@ -162,22 +162,6 @@ impl WithSimd for Columns<'_> {
             }
         }
     }
-}
-
-/// The first vectors of `count` lines that lie `pitch` apart, with zeros beyond the end of `lines` and in those behind.
-#[inline(always)]
-fn square<S: Simd>(simd: S, lines: &[f32], pitch: usize, count: usize) -> Aligned<[S::f32s; LONGEST]> {
-    let mut square = Aligned([simd.splat_f32s(0.); LONGEST]);
-    if count == S::F32_LANES && (count - 1) * pitch + S::F32_LANES <= lines.len() {
-        for i in 0..S::F32_LANES {
-            square.0[i] = load::<S>(&lines[i * pitch..]);
-        }
-    } else {
-        for i in 0..count {
-            square.0[i] = load_up_to(simd, &lines[i * pitch..]);
-        }
-    }
-    square
 }
 
 /// Planes of `size` elements as pixels of `LANES` channels.
@@ -197,7 +181,7 @@ impl WithSimd for Pixels<'_> {
         for first in (0..channels).step_by(S::F32_LANES) {
             for start in (0..size).step_by(S::F32_LANES) {
                 let lines = S::F32_LANES.min(channels - first);
-                let mut square = square(simd, &planes[first * size + start..], size, lines);
+                let mut square = load_square(simd, &planes[first * size + start..], size, lines);
                 transpose(simd, &mut square.0);
                 for i in 0..S::F32_LANES.min(size - start) {
                     store(simd, &mut out[(start + i) * LANES + first..][..S::F32_LANES], square.0[i]);

@@ -110,11 +110,7 @@ impl<F: Filter> WithSimd for Kernels<'_, F> {
         let mut gathered = vec![ZERO; NEAR * taps];
         for first in (0..kernel.from).step_by(NEAR) {
             let near = NEAR.min(kernel.from - first);
-            for out in 0..LANES.min(kernel.to - first_out) {
-                for (channel, gathered) in gathered.chunks_exact_mut(taps).enumerate().take(near) {
-                    kernel.gather(group, first + channel, first_out + out, gathered, out);
-                }
-            }
+            kernel.gather(simd, group, first, first_out, &mut gathered[..near * taps]);
             for (channel, taps) in gathered.chunks_exact(taps).enumerate().take(near) {
                 F::kernel(simd, taps, &mut transformed[first + channel..], pitch);
             }

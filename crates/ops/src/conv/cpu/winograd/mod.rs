@@ -27,10 +27,11 @@ mod product;
 
 use super::{FEW, largest_divisor};
 use crate::conv::spec::ConvDims;
-use crate::simd::{Aligned, Tier};
+use crate::simd::{Aligned, Tier, load_square, transpose};
 use correlate::correlate;
-use filter::{Filter, Strided3, Strided3Grad, Strided4, Strided4Grad, Unit};
+use filter::{Filter, Strided3, Strided3Grad, Strided4, Strided4Grad, Unit, set};
 use gram::gram;
+use pulp::Simd;
 
 /// Channels that lie side by side.
 const LANES: usize = 32;
@@ -160,19 +161,31 @@ impl<'a> Kernel<'a> {
         Self { w, taps: d.taps(), from: d.c_out_group(), to: d.c_in_group(), turned: true }
     }
 
-    /// Writes the taps from `channel` to `out`, lane `lane` of `taps`.
+    /// Writes the taps from neighbouring channels, `channel` the first, to the output channels from `out` on, a lane each: all that
+    /// `gathered` holds.
     #[inline(always)]
-    fn gather(&self, group: usize, channel: usize, out: usize, taps: &mut [Lanes], lane: usize) {
-        let kernel = if self.turned {
-            (group * self.from + channel) * self.to + out
-        } else {
-            (group * self.to + out) * self.from + channel
-        };
-        let w = &self.w[kernel * self.taps..][..self.taps];
-        if self.turned {
-            taps.iter_mut().zip(w.iter().rev()).for_each(|(lanes, tap)| lanes.0[lane] = *tap);
-        } else {
-            taps.iter_mut().zip(w).for_each(|(lanes, tap)| lanes.0[lane] = *tap);
+    fn gather<S: Simd>(&self, simd: S, group: usize, channel: usize, out: usize, gathered: &mut [Lanes]) {
+        let Self { w, taps, from, to, turned } = *self;
+        // What lies side by side for one output channel, and how far apart those of the next lie.
+        let (together, pitch) = if turned { (taps, taps) } else { (gathered.len(), from * taps) };
+        for v in 0..LANES / S::F32_LANES {
+            let out = out + v * S::F32_LANES;
+            let count = S::F32_LANES.min(to.saturating_sub(out));
+            if count == 0 {
+                return;
+            }
+            for (i, gathered) in gathered.chunks_exact_mut(together).enumerate() {
+                let kernel =
+                    if turned { (group * from + channel + i) * to + out } else { (group * to + out) * from + channel };
+                for start in (0..together).step_by(S::F32_LANES) {
+                    let mut square = load_square(simd, &w[kernel * taps + start..], pitch, count);
+                    transpose(simd, &mut square.0);
+                    for (i, vector) in square.0[..S::F32_LANES.min(together - start)].iter().enumerate() {
+                        let tap = if turned { together - 1 - start - i } else { start + i };
+                        set::<S>(&mut gathered[tap], v, *vector);
+                    }
+                }
+            }
         }
     }
 }

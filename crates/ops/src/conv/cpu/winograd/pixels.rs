@@ -3,9 +3,9 @@
 #![allow(clippy::needless_range_loop, reason = "an iterator's closure is not compiled for the tier")]
 
 use super::filter::{Filter, set, vector};
-use super::{LANES, Lanes, Map, Segment, ZERO};
+use super::{Lanes, Map, Segment, ZERO};
 use crate::parallel::fill;
-use crate::simd::{Aligned, LONGEST, load, load_up_to, store, transpose};
+use crate::simd::{Aligned, LONGEST, load_square, store, transpose};
 use pulp::Simd;
 use std::mem::MaybeUninit;
 
@@ -49,18 +49,8 @@ fn image<S: Simd>(
         for (v, x) in x.chunks(S::F32_LANES * plane).enumerate() {
             for block in (0..len).step_by(S::F32_LANES) {
                 let from = y * width + block;
-                let mut square = Aligned([simd.splat_f32s(0.); LONGEST]);
-                let square = &mut square.0;
-                if (S::F32_LANES - 1) * plane + from + S::F32_LANES <= x.len() {
-                    for lane in 0..S::F32_LANES {
-                        square[lane] = load::<S>(&x[lane * plane + from..]);
-                    }
-                } else {
-                    for (row, x) in square.iter_mut().zip(x.chunks_exact(plane)) {
-                        *row = load_up_to(simd, &x[from..]);
-                    }
-                }
-                transpose(simd, square);
+                let Aligned(mut square) = load_square(simd, &x[from..], plane, x.len() / plane);
+                transpose(simd, &mut square);
                 // What comes to lie behind the line is written again.
                 let out = &mut out[start + block..];
                 if out.len() >= S::F32_LANES {
@@ -68,8 +58,8 @@ fn image<S: Simd>(
                         set::<S>(&mut out[pixel], v, square[pixel]);
                     }
                 } else {
-                    for (out, pixel) in out.iter_mut().zip(&*square) {
-                        set::<S>(out, v, *pixel);
+                    for (out, pixel) in out.iter_mut().zip(square) {
+                        set::<S>(out, v, pixel);
                     }
                 }
             }
