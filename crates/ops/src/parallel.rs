@@ -151,13 +151,37 @@ pub(crate) fn build_pair<A: Copy + Send + Sync, B: Copy + Send + Sync>(
     cost: usize,
     f: impl Fn(usize, &mut [A], &mut [B]) + Sync,
 ) -> (Vec<A>, Vec<B>) {
+    // SAFETY: `fill` writes all that it is handed.
+    unsafe {
+        build_pair_unfilled(len, (a, b), item, cost, |index, left, right| f(index, fill(left, a), fill(right, b)))
+    }
+}
+
+/// Like [`build_pair`], without the values beforehand.
+///
+/// # Safety
+///
+/// `f` writes every element of the runs that it is handed. (With debug assertions they hold `values` before.)
+pub(crate) unsafe fn build_pair_unfilled<A: Copy + Send + Sync, B: Copy + Send + Sync>(
+    len: usize,
+    (a, b): (A, B),
+    item: usize,
+    cost: usize,
+    f: impl Fn(usize, &mut [MaybeUninit<A>], &mut [MaybeUninit<B>]) + Sync,
+) -> (Vec<A>, Vec<B>) {
     if item == 0 {
         return (vec![a; len], vec![b; len]);
     }
     let (mut left, mut right) = (Vec::with_capacity(len), Vec::with_capacity(len));
     let spare = (&mut left.spare_capacity_mut()[..len], &mut right.spare_capacity_mut()[..len]);
-    for_each_pair(spare.0, spare.1, item, cost, |index, left, right| f(index, fill(left, a), fill(right, b)));
-    // SAFETY: `for_each_pair` hands out each of the `len` elements of both, and `fill` writes all that it is handed.
+    for_each_pair(spare.0, spare.1, item, cost, |index, left, right| {
+        if cfg!(debug_assertions) {
+            left.fill(MaybeUninit::new(a));
+            right.fill(MaybeUninit::new(b));
+        }
+        f(index, left, right);
+    });
+    // SAFETY: `for_each_pair` hands out each of the `len` elements of both, and `f` writes all that it is handed.
     unsafe {
         left.set_len(len);
         right.set_len(len);

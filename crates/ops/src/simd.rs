@@ -4,9 +4,11 @@ mod transpose;
 
 pub(crate) use transpose::transpose;
 
+use crate::parallel::fill;
 use pulp::bytemuck::{cast_slice, cast_slice_mut};
 use pulp::{Scalar128b, Simd, WithSimd};
 use std::any::TypeId;
+use std::mem::MaybeUninit;
 use std::slice::from_ref;
 #[cfg(target_arch = "x86_64")]
 use {pulp::cast, std::any::Any};
@@ -176,6 +178,25 @@ pub(crate) fn prefetch<T>(place: &T) {
     let _ = place;
 }
 
+/// [`store`] to elements that nothing was written to.
+#[inline(always)]
+pub(crate) fn store_new<S: Simd>(simd: S, out: &mut [MaybeUninit<f32>], vector: S::f32s) {
+    // A length that is known lets the compiler leave the zeros out.
+    match out.get_mut(..S::F32_LANES) {
+        Some(out) => store(simd, fill(out, 0.), vector),
+        None => store(simd, fill(out, 0.), vector),
+    }
+}
+
+/// [`store_pairs`] to elements that nothing was written to.
+#[inline(always)]
+pub(crate) fn store_pairs_new<S: Simd>(simd: S, out: &mut [MaybeUninit<f32>], [even, odd]: [S::f32s; 2]) {
+    let [a, b] = interleave::<S>(even, odd);
+    store_new(simd, out, a);
+    let behind = S::F32_LANES.min(out.len());
+    store_new(simd, &mut out[behind..], b);
+}
+
 /// The first `count` lanes, or all.
 #[inline(always)]
 pub(crate) fn lanes<S: Simd>(simd: S, count: usize) -> S::m32s {
@@ -228,19 +249,20 @@ pub(crate) fn interleave<S: Simd>(even: S::f32s, odd: S::f32s) -> [S::f32s; 2] {
 
 /// Writes as many of the numbers, all below 256, as `out` holds.
 #[inline(always)]
-pub(crate) fn store_bytes<S: Simd>(simd: S, out: &mut [u8], numbers: S::u32s) {
+pub(crate) fn store_bytes<S: Simd>(simd: S, out: &mut [MaybeUninit<u8>], numbers: S::u32s) {
     let numbers = from_ref(&numbers);
     #[cfg(target_arch = "x86_64")]
     if let Some(simd) = (&simd as &dyn Any).downcast_ref::<pulp::x86::V4>()
-        && let ([numbers], Some(out)) = (cast_slice::<_, pulp::u32x16>(numbers), out.first_chunk_mut())
+        && let ([numbers], Some(out)) = (cast_slice::<_, pulp::u32x16>(numbers), out.first_chunk_mut::<LONGEST>())
     {
         // Spelt out: the compiler takes a scalar instruction a lane for the loop below.
-        *out = cast::<_, [u8; LONGEST]>(simd.avx512f._mm512_cvtepi32_epi8(cast(*numbers)));
+        let bytes: [u8; LONGEST] = cast(simd.avx512f._mm512_cvtepi32_epi8(cast(*numbers)));
+        fill::<u8>(out, 0).copy_from_slice(&bytes);
         return;
     }
     let _ = simd;
     for (out, number) in out.iter_mut().zip(cast_slice::<_, u32>(numbers)) {
-        *out = *number as u8;
+        out.write(*number as u8);
     }
 }
 

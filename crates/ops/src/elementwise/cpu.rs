@@ -1,17 +1,20 @@
 //! The passes over memory: a function's values, its derivatives times a cotangent, and the sum of its values.
 
 use super::{Binary, By, Unary, times};
-use crate::parallel::{build, for_each_item};
+use crate::parallel::{build, build_unfilled, for_each_item};
 use crate::simd::Tier;
 use crate::storage::Element;
 use pulp::{Simd, WithSimd};
+use std::mem::MaybeUninit;
 
 /// Elements a run: large enough that the bounds checks of a run vanish beside it.
 const RUN: usize = 1 << 12;
 
 /// f(x).
 pub(super) fn map<F: Unary, T: Element>(f: &F, x: &[T]) -> Vec<T> {
-    build(x.len(), T::zero(), RUN, RUN * F::COST, |i, y| Tier::best().run(Values { f, x: &x[i * RUN..], y }))
+    let run = |i: usize, y: &mut [MaybeUninit<T>]| Tier::best().run(Values { f, x: &x[i * RUN..], y });
+    // SAFETY: `Values` writes an element for each of `x`, which has as many.
+    unsafe { build_unfilled(x.len(), T::zero(), RUN, RUN * F::COST, run) }
 }
 
 /// f(x), where x was.
@@ -30,16 +33,19 @@ pub(super) fn curvatures<F: Unary, T: Element>(f: &F, x: &[T], u: &[T]) -> Vec<T
 }
 
 fn scaled<const ORDER: usize, F: Unary, T: Element>(f: &F, x: &[T], u: &[T]) -> Vec<T> {
-    build(x.len(), T::zero(), RUN, RUN * F::COST, |i, out| {
+    assert_eq!(x.len(), u.len(), "a cotangent has another length");
+    let run = |i: usize, out: &mut [MaybeUninit<T>]| {
         Tier::best().run(Derivatives::<ORDER, F, T> { f, x: &x[i * RUN..], u: &u[i * RUN..], out });
-    })
+    };
+    // SAFETY: `Derivatives` writes an element for each of `x` and `u`, which have as many.
+    unsafe { build_unfilled(x.len(), T::zero(), RUN, RUN * F::COST, run) }
 }
 
 /// One run of f(x).
 struct Values<'a, F, T> {
     f: &'a F,
     x: &'a [T],
-    y: &'a mut [T],
+    y: &'a mut [MaybeUninit<T>],
 }
 
 impl<F: Unary, T: Element> WithSimd for Values<'_, F, T> {
@@ -48,7 +54,7 @@ impl<F: Unary, T: Element> WithSimd for Values<'_, F, T> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         for (y, &x) in self.y.iter_mut().zip(self.x) {
-            *y = self.f.value(x);
+            y.write(self.f.value(x));
         }
     }
 }
@@ -75,7 +81,7 @@ struct Derivatives<'a, const ORDER: usize, F, T> {
     f: &'a F,
     x: &'a [T],
     u: &'a [T],
-    out: &'a mut [T],
+    out: &'a mut [MaybeUninit<T>],
 }
 
 impl<const ORDER: usize, F: Unary, T: Element> WithSimd for Derivatives<'_, ORDER, F, T> {
@@ -84,7 +90,7 @@ impl<const ORDER: usize, F: Unary, T: Element> WithSimd for Derivatives<'_, ORDE
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         for ((out, &x), &u) in self.out.iter_mut().zip(self.x).zip(self.u) {
-            *out = times(u, if ORDER == 1 { self.f.slope(x) } else { self.f.curvature(x) });
+            out.write(times(u, if ORDER == 1 { self.f.slope(x) } else { self.f.curvature(x) }));
         }
     }
 }

@@ -4,11 +4,12 @@
 use super::super::spec::Divisor;
 use super::divisors;
 use crate::parallel;
-use crate::simd::{LONGEST, Tier, lanes, load, load_lanes, load_pairs, store, store_pairs};
+use crate::simd::{LONGEST, Tier, lanes, load, load_lanes, load_pairs, store, store_new, store_pairs_new};
 use crate::window::PoolDims;
 use crate::window::lines::{Band, Part, Parts, bands, by_input, by_output};
 use crate::window::runs::{Reach, Reaches, Runs, pairs, planes_a_task};
 use pulp::{Simd, WithSimd};
+use std::mem::MaybeUninit;
 
 /// Elements of the lines of a band, which should stay in the first-level cache.
 const BAND: usize = 1 << 12;
@@ -33,11 +34,15 @@ pub(super) fn forward(tier: Tier, dims: &PoolDims, divisor: Divisor, x: &[f32]) 
         None => (by_output(dims), Vec::new()),
         Some(_) => bands(by_output(dims), lines),
     };
-    parallel::build(dims.planes.output_len, 0., planes * plane_out, planes * dims.work(), |task, y| {
+    let task = |task: usize, y: &mut [MaybeUninit<f32>]| {
         let x = &x[task * planes * plane_in..];
         let means = Means { dims, scales: &scales, parts: &parts, runs: runs.as_ref(), bands: &bands, x, y };
         tier.run(means);
-    })
+    };
+    // SAFETY: `Means` writes all columns of all lines of its planes.
+    unsafe {
+        parallel::build_unfilled(dims.planes.output_len, f32::NAN, planes * plane_out, planes * dims.work(), task)
+    }
 }
 
 /// `dy` over its divisor, added to every element of its window.
@@ -46,10 +51,13 @@ pub(super) fn input_grad(tier: Tier, dims: &PoolDims, divisor: Divisor, dy: &[f3
     let (plane_in, plane_out) = (dims.planes.plane_in, dims.planes.plane_out);
     let reaches = (!pairs(dims.width())).then(|| Reaches::new(dims.width()));
     let parts = by_input(dims);
-    parallel::build(dims.planes.input.iter().product(), 0., planes * plane_in, planes * dims.work(), |task, dx| {
+    let task = |task: usize, dx: &mut [MaybeUninit<f32>]| {
         let outputs = task * planes * plane_out..(task * planes + dx.len() / plane_in) * plane_out;
         tier.run(Spread { dims, scales: &scales, parts: &parts, reaches: reaches.as_ref(), dy: &dy[outputs], dx });
-    })
+    };
+    let len = dims.planes.input.iter().product();
+    // SAFETY: `Spread` writes all columns of all lines of its planes: `by_input` has a line for each.
+    unsafe { parallel::build_unfilled(len, f32::NAN, planes * plane_in, planes * dims.work(), task) }
 }
 
 /// What the sums of one plane are divided by.
@@ -103,7 +111,7 @@ struct Means<'a> {
     runs: Option<&'a Runs>,
     bands: &'a [Band],
     x: &'a [f32],
-    y: &'a mut [f32],
+    y: &'a mut [MaybeUninit<f32>],
 }
 
 impl WithSimd for Means<'_> {
@@ -146,7 +154,7 @@ fn pair_means<S: Simd>(
     scales: &Scales,
     parts: &[Part],
     x: &[f32],
-    y: &mut [f32],
+    y: &mut [MaybeUninit<f32>],
     line: usize,
 ) {
     let width = dims.width().output;
@@ -156,7 +164,7 @@ fn pair_means<S: Simd>(
             let [even, odd] = load_pairs(simd, &x[part.line + 2 * column..]);
             sum = simd.add_f32s(simd.add_f32s(sum, even), odd);
         }
-        store(simd, &mut y[line * width + column..], scales.divide(simd, line, column, sum));
+        store_new(simd, &mut y[line * width + column..], scales.divide(simd, line, column, sum));
     }
 }
 
@@ -168,7 +176,7 @@ fn line_means<S: Simd>(
     scales: &Scales,
     parts: &[Part],
     (runs, copies): (&Runs, &[f32]),
-    y: &mut [f32],
+    y: &mut [MaybeUninit<f32>],
     line: usize,
 ) {
     let width = dims.width().output;
@@ -180,7 +188,7 @@ fn line_means<S: Simd>(
                 sum = simd.add_f32s(sum, load::<S>(&copy[tap + column..]));
             }
         }
-        store(simd, &mut y[line * width + column..], scales.divide(simd, line, column, sum));
+        store_new(simd, &mut y[line * width + column..], scales.divide(simd, line, column, sum));
     }
 }
 
@@ -192,7 +200,7 @@ struct Spread<'a> {
     /// None where windows of two columns lie side by side.
     reaches: Option<&'a Reaches>,
     dy: &'a [f32],
-    dx: &'a mut [f32],
+    dx: &'a mut [MaybeUninit<f32>],
 }
 
 impl WithSimd for Spread<'_> {
@@ -230,7 +238,13 @@ impl WithSimd for Spread<'_> {
 
 /// One line of the input under windows that are pairs of columns.
 #[inline(always)]
-fn spread_pairs<S: Simd>(simd: S, parts: &[Part], (shares, pitch): (&[f32], usize), dx: &mut [f32], width: usize) {
+fn spread_pairs<S: Simd>(
+    simd: S,
+    parts: &[Part],
+    (shares, pitch): (&[f32], usize),
+    dx: &mut [MaybeUninit<f32>],
+    width: usize,
+) {
     for column in (0..width).step_by(2 * S::F32_LANES) {
         let mut sum = simd.splat_f32s(0.);
         for part in parts {
@@ -239,22 +253,28 @@ fn spread_pairs<S: Simd>(simd: S, parts: &[Part], (shares, pitch): (&[f32], usiz
                 sum = simd.add_f32s(sum, load::<S>(&shares[part.line * pitch + column / 2..]));
             }
         }
-        store_pairs(simd, &mut dx[column..], [sum; 2]);
+        store_pairs_new(simd, &mut dx[column..], [sum; 2]);
     }
 }
 
 /// One line of the input under any windows.
 #[inline(always)]
-fn spread_line<S: Simd>(simd: S, parts: &[Part], (shares, reaches): (&[f32], &Reaches), dx: &mut [f32], width: usize) {
+fn spread_line<S: Simd>(
+    simd: S,
+    parts: &[Part],
+    (shares, reaches): (&[f32], &Reaches),
+    dx: &mut [MaybeUninit<f32>],
+    width: usize,
+) {
     let stride = reaches.residues.len();
     for column in (0..width).step_by(stride * S::F32_LANES) {
         let first = column / stride;
         match reaches.residues.as_slice() {
-            [all] => store(simd, &mut dx[column..], gathered(simd, parts, all, shares, reaches.pitch, first)),
+            [all] => store_new(simd, &mut dx[column..], gathered(simd, parts, all, shares, reaches.pitch, first)),
             [even, odd, ..] => {
                 let even = gathered(simd, parts, even, shares, reaches.pitch, first);
                 let odd = gathered(simd, parts, odd, shares, reaches.pitch, first);
-                store_pairs(simd, &mut dx[column..], [even, odd]);
+                store_pairs_new(simd, &mut dx[column..], [even, odd]);
             }
             [] => {}
         }

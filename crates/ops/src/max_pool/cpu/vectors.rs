@@ -5,11 +5,12 @@
 
 use super::has_byte_taps;
 use crate::parallel;
-use crate::simd::{LONGEST, Tier, lanes, load, load_pairs, store, store_bytes};
+use crate::simd::{LONGEST, Tier, lanes, load, load_pairs, store, store_bytes, store_new};
 use crate::window::lines::{Band, Part, Parts, bands, by_output};
 use crate::window::runs::{Runs, pairs, planes_a_task};
 use crate::window::{Axis, PoolDims};
 use pulp::{Simd, WithSimd};
+use std::mem::MaybeUninit;
 
 /// Elements of the lines of a band, which should stay in the first-level cache.
 const BAND: usize = 1 << 12;
@@ -23,20 +24,25 @@ pub(super) fn serves(dims: &PoolDims) -> bool {
 pub(super) fn forward(tier: Tier, dims: &PoolDims, x: &[f32]) -> Vec<f32> {
     let plan = Plan::new(dims);
     let (planes, len) = (planes_a_task(dims), dims.planes.output_len);
-    parallel::build(len, 0., planes * plan.plane_out, planes * dims.work(), |task, y| {
+    let task = |task: usize, y: &mut [MaybeUninit<f32>]| {
         let x = &x[task * planes * plan.plane_in..];
         tier.run(Maxima::<false> { plan: &plan, x, out: Out { y, taps: &mut [] } });
-    })
+    };
+    // SAFETY: `Maxima` writes all columns of all lines of its planes.
+    unsafe { parallel::build_unfilled(len, f32::NAN, planes * plan.plane_out, planes * dims.work(), task) }
 }
 
 /// The maxima of all windows and the taps that hold them.
 pub(super) fn forward_with_taps(tier: Tier, dims: &PoolDims, x: &[f32]) -> (Vec<f32>, Vec<u8>) {
     let plan = Plan::new(dims);
     let (planes, len) = (planes_a_task(dims), dims.planes.output_len);
-    parallel::build_pair(len, (0., 0), planes * plan.plane_out, planes * dims.work(), |task, y, taps| {
+    let task = |task: usize, y: &mut [MaybeUninit<f32>], taps: &mut [MaybeUninit<u8>]| {
         let x = &x[task * planes * plan.plane_in..];
         tier.run(Maxima::<true> { plan: &plan, x, out: Out { y, taps } });
-    })
+    };
+    let item = planes * plan.plane_out;
+    // SAFETY: `Maxima` writes all columns of all lines of its planes, and as many taps.
+    unsafe { parallel::build_pair_unfilled(len, (f32::NAN, 0), item, planes * dims.work(), task) }
 }
 
 /// What is the same for every plane.
@@ -95,8 +101,8 @@ struct Maxima<'a, const TAPS: bool> {
 
 /// Where the maxima are written, and their taps.
 struct Out<'a> {
-    y: &'a mut [f32],
-    taps: &'a mut [u8],
+    y: &'a mut [MaybeUninit<f32>],
+    taps: &'a mut [MaybeUninit<u8>],
 }
 
 impl<const TAPS: bool> WithSimd for Maxima<'_, TAPS> {
@@ -129,7 +135,7 @@ impl Out<'_> {
     /// Writes as many maxima and taps as there is room for.
     #[inline(always)]
     fn put<S: Simd, const TAPS: bool>(&mut self, simd: S, at: usize, largest: Largest<S>) {
-        store(simd, &mut self.y[at..], largest.max);
+        store_new(simd, &mut self.y[at..], largest.max);
         if TAPS {
             store_bytes(simd, &mut self.taps[at..], largest.tap);
         }

@@ -2,11 +2,12 @@
 //! windows that hold it, in their order, so that it is written once.
 
 use crate::parallel;
-use crate::simd::{Tier, lanes, load, load_bytes, load_lanes, store, store_pairs};
+use crate::simd::{Tier, lanes, load, load_bytes, load_lanes, store, store_new, store_pairs_new};
 use crate::window::lines::{Part, Parts, by_input};
 use crate::window::runs::{Reach, Reaches, pairs, planes_a_task};
 use crate::window::{Axis, PoolDims};
 use pulp::{Simd, WithSimd};
+use std::mem::MaybeUninit;
 
 /// No tap has this number.
 const NONE: u8 = u8::MAX;
@@ -21,10 +22,12 @@ pub(super) fn scatter(tier: Tier, dims: &PoolDims, taps: &[u8], dy: &[f32]) -> V
     let (plane_in, plane_out) = (dims.planes.plane_in, dims.planes.plane_out);
     let plan = Plan::new(dims);
     let (planes, len) = (planes_a_task(dims), dims.planes.input.iter().product());
-    parallel::build(len, 0., planes * plane_in, planes * dims.work(), |task, dx| {
+    let task = |task: usize, dx: &mut [MaybeUninit<f32>]| {
         let outputs = task * planes * plane_out..(task * planes + dx.len() / plane_in) * plane_out;
         tier.run(Scatter { plan: &plan, taps: &taps[outputs.clone()], dy: &dy[outputs], dx });
-    })
+    };
+    // SAFETY: `Scatter` writes all columns of all lines of its planes: `by_input` has a line for each.
+    unsafe { parallel::build_unfilled(len, f32::NAN, planes * plane_in, planes * dims.work(), task) }
 }
 
 /// What is the same for every plane.
@@ -50,7 +53,7 @@ struct Scatter<'a> {
     plan: &'a Plan<'a>,
     taps: &'a [u8],
     dy: &'a [f32],
-    dx: &'a mut [f32],
+    dx: &'a mut [MaybeUninit<f32>],
 }
 
 impl WithSimd for Scatter<'_> {
@@ -79,7 +82,7 @@ impl WithSimd for Scatter<'_> {
 /// One plane of windows whose lines are pairs of columns. A vector may run on over the end of its line: what it writes there
 /// is written again.
 #[inline(always)]
-fn pair_plane<S: Simd>(simd: S, plan: &Plan<'_>, taps: &[u8], dy: &[f32], dx: &mut [f32]) {
+fn pair_plane<S: Simd>(simd: S, plan: &Plan<'_>, taps: &[u8], dy: &[f32], dx: &mut [MaybeUninit<f32>]) {
     let (zero, width) = (simd.splat_f32s(0.), plan.width);
     for line in 0..plan.parts.len() {
         for column in (0..width.input).step_by(2 * S::F32_LANES) {
@@ -92,7 +95,7 @@ fn pair_plane<S: Simd>(simd: S, plan: &Plan<'_>, taps: &[u8], dy: &[f32], dx: &m
                 sums[0] = add_where(simd, sums[0], tap, part.tap, dy);
                 sums[1] = add_where(simd, sums[1], tap, part.tap + 1, dy);
             }
-            store_pairs(simd, &mut dx[line * width.input + column..], sums);
+            store_pairs_new(simd, &mut dx[line * width.input + column..], sums);
         }
     }
 }
@@ -120,18 +123,24 @@ fn copy<S: Simd>(simd: S, plan: &Plan<'_>, copies: &Reaches, taps: &[u8], dy: &[
 
 /// One plane, from copies of its lines.
 #[inline(always)]
-fn plane_grad<S: Simd>(simd: S, plan: &Plan<'_>, copies: &Reaches, (taps, dy): &(Vec<u8>, Vec<f32>), dx: &mut [f32]) {
+fn plane_grad<S: Simd>(
+    simd: S,
+    plan: &Plan<'_>,
+    copies: &Reaches,
+    (taps, dy): &(Vec<u8>, Vec<f32>),
+    dx: &mut [MaybeUninit<f32>],
+) {
     let stride = plan.width.stride;
     for line in 0..plan.parts.len() {
         let parts = plan.parts.of(line);
         for column in (0..plan.width.input).step_by(stride * S::F32_LANES) {
             let dx = &mut dx[line * plan.width.input + column..];
             match copies.residues.as_slice() {
-                [all] => store(simd, dx, gathered(simd, copies, parts, all, taps, dy, column)),
+                [all] => store_new(simd, dx, gathered(simd, copies, parts, all, taps, dy, column)),
                 [even, odd, ..] => {
                     let even = gathered(simd, copies, parts, even, taps, dy, column / 2);
                     let odd = gathered(simd, copies, parts, odd, taps, dy, column / 2);
-                    store_pairs(simd, dx, [even, odd]);
+                    store_pairs_new(simd, dx, [even, odd]);
                 }
                 [] => {}
             }

@@ -6,9 +6,10 @@ use super::maps::{Differentiate, Normalise};
 use super::sums::{self, Moments};
 use super::{COST, MANY, Set, add};
 use crate::norm::spec::{NormDims, Statistics};
-use crate::parallel::{build, map};
+use crate::parallel::{build_unfilled, map};
 use crate::simd::Tier;
 use crate::storage::Element;
+use std::mem::MaybeUninit;
 
 /// Elements of a plane that are summed by one task.
 const PART: usize = 1 << 15;
@@ -24,12 +25,14 @@ pub(super) fn forward<T: Element>(
     fixed: Option<&[Set]>,
 ) -> (Vec<T>, Vec<Set>) {
     let sets = fixed.map_or_else(|| statistics(dims, x), <[Set]>::to_vec);
-    let y = build(x.len(), T::zero(), RUN, RUN * COST, |run, y| {
+    let of_run = |run: usize, y: &mut [MaybeUninit<T>]| {
         for_each_channel(dims, run * RUN, y, |channel, start, y| {
             let of = sets[channel].normalising(weight.map(|weight| weight[channel]), bias.map(|bias| bias[channel]));
             Tier::best().run(Normalise { of, x: &x[start..][..y.len()], y });
         });
-    });
+    };
+    // SAFETY: the channels' elements are all of a run, and `Normalise` writes one for each of as many of x.
+    let y = unsafe { build_unfilled(x.len(), T::nan(), RUN, RUN * COST, of_run) };
     (y, sets)
 }
 
@@ -44,14 +47,16 @@ pub(super) fn input_grad<T: Element>(
     let fixed = dims.statistics == Statistics::Fixed;
     let sums = if fixed { vec![[0.; 2]; dims.channels] } else { products(dims, sets, x, dy) };
     let cancels = dims.set_len() < MANY;
-    let dx = build(x.len(), T::zero(), RUN, RUN * COST, |run, dx| {
+    let of_run = |run: usize, dx: &mut [MaybeUninit<T>]| {
         for_each_channel(dims, run * RUN, dx, |channel, start, dx| {
             let of = sets[channel].differentiating(dims, sums[channel], weight.map(|weight| weight[channel]));
             let [x, dy] = [x, dy].map(|v| &v[start..][..dx.len()]);
             // Where the statistics are constants, x takes no part, whatever it is.
             Tier::best().run(Differentiate { of, cancels, x: (!fixed).then_some(x), dy, dx });
         });
-    });
+    };
+    // SAFETY: the channels' elements are all of a run, and `Differentiate` writes one for each of as many of x and dy.
+    let dx = unsafe { build_unfilled(x.len(), T::nan(), RUN, RUN * COST, of_run) };
     (dx, sums)
 }
 

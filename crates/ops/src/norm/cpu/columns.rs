@@ -8,9 +8,10 @@ use super::maps::unit_of;
 use super::sums::{Moments, exact_products};
 use super::{COST, MANY, Set, add};
 use crate::norm::spec::{NormDims, Sets, Statistics};
-use crate::parallel::{build, map};
+use crate::parallel::{build_unfilled, map};
 use crate::simd::Tier;
 use pulp::{Simd, WithSimd};
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Positions from which on a run is long enough for vectors of its own.
@@ -43,9 +44,11 @@ pub(super) fn forward(
         .map(|(channel, set)| set.normalising(weight.map(|weight| weight[channel]), bias.map(|bias| bias[channel])));
     let coefficients = Coefficients::new(dims, channels);
     let row = dims.channels * dims.positions;
-    let y = build(x.len(), 0., row, row * COST, |sample, y| {
+    let of_sample = |sample: usize, y: &mut [MaybeUninit<f32>]| {
         Tier::best().run(Normalise { of: &coefficients, x: &x[sample * row..][..row], y });
-    });
+    };
+    // SAFETY: `Normalise` writes all elements of all channels of a sample: there is a coefficient for each.
+    let y = unsafe { build_unfilled(x.len(), f32::NAN, row, row * COST, of_sample) };
     (y, sets)
 }
 
@@ -65,11 +68,13 @@ pub(super) fn input_grad(
         });
     let coefficients = Coefficients::new(dims, channels);
     let row = dims.channels * dims.positions;
-    let dx = build(x.len(), 0., row, row * COST, |sample, dx| {
+    let of_sample = |sample: usize, dx: &mut [MaybeUninit<f32>]| {
         let [x, dy] = [x, dy].map(|v| &v[sample * row..][..row]);
         // Where the statistics are constants, x takes no part, whatever it is.
         Tier::best().run(Differentiate { of: &coefficients, x: (!fixed).then_some(x), dy, dx });
-    });
+    };
+    // SAFETY: `Differentiate` writes all elements of all channels of a sample: there is a coefficient for each.
+    let dx = unsafe { build_unfilled(x.len(), f32::NAN, row, row * COST, of_sample) };
     (dx, sums)
 }
 
@@ -198,7 +203,7 @@ impl<const N: usize> Coefficients<N> {
 struct Normalise<'a> {
     of: &'a Coefficients<3>,
     x: &'a [f32],
-    y: &'a mut [f32],
+    y: &'a mut [MaybeUninit<f32>],
 }
 
 impl WithSimd for Normalise<'_> {
@@ -210,13 +215,13 @@ impl WithSimd for Normalise<'_> {
         let of_channel = mean.iter().zip(scale).zip(shift);
         if *run == 1 {
             for ((y, x), ((mean, scale), shift)) in y.iter_mut().zip(x).zip(of_channel) {
-                *y = (x - mean) * scale + shift;
+                y.write((x - mean) * scale + shift);
             }
             return;
         }
         for ((y, x), ((&mean, &scale), &shift)) in y.chunks_exact_mut(*run).zip(x.chunks_exact(*run)).zip(of_channel) {
             for (y, x) in y.iter_mut().zip(x) {
-                *y = (x - mean) * scale + shift;
+                y.write((x - mean) * scale + shift);
             }
         }
     }
@@ -227,7 +232,7 @@ struct Differentiate<'a> {
     of: &'a Coefficients<5>,
     x: Option<&'a [f32]>,
     dy: &'a [f32],
-    dx: &'a mut [f32],
+    dx: &'a mut [MaybeUninit<f32>],
 }
 
 impl WithSimd for Differentiate<'_> {
@@ -238,7 +243,7 @@ impl WithSimd for Differentiate<'_> {
         let Self { of: Coefficients { run, values: [scale, mean, unit, slope, shift] }, x, dy, dx } = self;
         let Some(x) = x else {
             for ((dx, dy), scale) in dx.chunks_exact_mut(*run).zip(dy.chunks_exact(*run)).zip(scale) {
-                dx.iter_mut().zip(dy).for_each(|(dx, dy)| *dx = dy * scale);
+                dx.iter_mut().zip(dy).for_each(|(dx, dy)| _ = dx.write(dy * scale));
             }
             return;
         };
@@ -246,14 +251,14 @@ impl WithSimd for Differentiate<'_> {
         if *run == 1 {
             for (((dx, dy), x), ((scale, mean), ((unit, slope), shift))) in dx.iter_mut().zip(dy).zip(x).zip(of_channel)
             {
-                *dx = dy * scale + ((x - mean) * unit * slope + shift);
+                dx.write(dy * scale + ((x - mean) * unit * slope + shift));
             }
             return;
         }
         let runs = dx.chunks_exact_mut(*run).zip(dy.chunks_exact(*run)).zip(x.chunks_exact(*run));
         for (((dx, dy), x), ((&scale, &mean), ((&unit, &slope), &shift))) in runs.zip(of_channel) {
             for ((dx, dy), x) in dx.iter_mut().zip(dy).zip(x) {
-                *dx = dy * scale + ((x - mean) * unit * slope + shift);
+                dx.write(dy * scale + ((x - mean) * unit * slope + shift));
             }
         }
     }

@@ -3,6 +3,7 @@
 use super::Set;
 use crate::storage::Element;
 use pulp::{Simd, WithSimd};
+use std::mem::MaybeUninit;
 
 /// What makes dx of a channel: `dx = scale · dy + slope · (x − mean) + shift`.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +40,7 @@ pub(super) fn unit_of<T: Element>(scale: f64) -> T {
 pub(super) struct Normalise<'a, T> {
     pub(super) of: [T; 3],
     pub(super) x: &'a [T],
-    pub(super) y: &'a mut [T],
+    pub(super) y: &'a mut [MaybeUninit<T>],
 }
 
 impl<T: Element> WithSimd for Normalise<'_, T> {
@@ -49,7 +50,7 @@ impl<T: Element> WithSimd for Normalise<'_, T> {
     fn with_simd<S: Simd>(self, _: S) {
         let Self { of: [mean, factor, term], x, y } = self;
         for (y, &x) in y.iter_mut().zip(x) {
-            *y = (x - mean) * factor + term;
+            y.write((x - mean) * factor + term);
         }
     }
 }
@@ -61,7 +62,7 @@ pub(super) struct Differentiate<'a, T> {
     pub(super) cancels: bool,
     pub(super) x: Option<&'a [T]>,
     pub(super) dy: &'a [T],
-    pub(super) dx: &'a mut [T],
+    pub(super) dx: &'a mut [MaybeUninit<T>],
 }
 
 impl<T: Element> WithSimd for Differentiate<'_, T> {
@@ -72,15 +73,16 @@ impl<T: Element> WithSimd for Differentiate<'_, T> {
         let Self { of, cancels, x, dy, dx } = self;
         let terms = dx.iter_mut().zip(dy);
         match x {
-            None => terms.for_each(|(dx, &dy)| *dx = T::from_f64(dy.to_f64() * of.scale)),
+            None => terms.for_each(|(dx, &dy)| _ = dx.write(T::from_f64(dy.to_f64() * of.scale))),
             Some(x) if cancels => {
                 let Tangent { scale, mean, slope, shift, .. } = of;
                 let exact = |x: T, dy: T| dy.to_f64() * scale + ((x.to_f64() - mean) * slope + shift);
-                terms.zip(x).for_each(|((dx, &dy), &x)| *dx = T::from_f64(exact(x, dy)));
+                terms.zip(x).for_each(|((dx, &dy), &x)| _ = dx.write(T::from_f64(exact(x, dy))));
             }
             Some(x) => {
                 let [scale, mean, unit, slope, shift] = of.rounded::<T>();
-                terms.zip(x).for_each(|((dx, &dy), &x)| *dx = dy * scale + ((x - mean) * unit * slope + shift));
+                let of = |x: T, dy: T| dy * scale + ((x - mean) * unit * slope + shift);
+                terms.zip(x).for_each(|((dx, &dy), &x)| _ = dx.write(of(x, dy)));
             }
         }
     }
