@@ -188,9 +188,9 @@ pub(crate) fn store_new<S: Simd>(simd: S, out: &mut [MaybeUninit<f32>], vector: 
     }
 }
 
-/// [`store_pairs`] to elements that nothing was written to.
+/// Writes as much of `even` and `odd` as `out` holds, in even places and in odd places.
 #[inline(always)]
-pub(crate) fn store_pairs_new<S: Simd>(simd: S, out: &mut [MaybeUninit<f32>], [even, odd]: [S::f32s; 2]) {
+pub(crate) fn store_pairs<S: Simd>(simd: S, out: &mut [MaybeUninit<f32>], [even, odd]: [S::f32s; 2]) {
     let [a, b] = interleave::<S>(even, odd);
     store_new(simd, out, a);
     let behind = S::F32_LANES.min(out.len());
@@ -224,15 +224,6 @@ pub(crate) fn load_pairs<S: Simd>(simd: S, values: &[f32]) -> [S::f32s; 2] {
         [] => (simd.partial_load_f32s(values), simd.splat_f32s(0.)),
     };
     deinterleave::<S>(a, b)
-}
-
-/// Writes as much of `even` and `odd` as `out` holds, in even places and in odd places.
-#[inline(always)]
-pub(crate) fn store_pairs<S: Simd>(simd: S, out: &mut [f32], [even, odd]: [S::f32s; 2]) {
-    let [a, b] = interleave::<S>(even, odd);
-    store(simd, out, a);
-    let behind = S::F32_LANES.min(out.len());
-    store(simd, &mut out[behind..], b);
 }
 
 /// Two vectors on end, the elements of `even` in even places and those of `odd` in odd places.

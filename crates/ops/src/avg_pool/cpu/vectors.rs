@@ -4,7 +4,7 @@
 use super::super::spec::Divisor;
 use super::divisors;
 use crate::parallel;
-use crate::simd::{LONGEST, Tier, lanes, load, load_lanes, load_pairs, store, store_new, store_pairs_new};
+use crate::simd::{LONGEST, Tier, lanes, load, load_lanes, load_pairs, store, store_new, store_pairs};
 use crate::window::PoolDims;
 use crate::window::lines::{Band, Part, Parts, bands, by_input, by_output};
 use crate::window::runs::{Reach, Reaches, Runs, pairs, planes_a_task};
@@ -253,7 +253,7 @@ fn spread_pairs<S: Simd>(
                 sum = simd.add_f32s(sum, load::<S>(&shares[part.line * pitch + column / 2..]));
             }
         }
-        store_pairs_new(simd, &mut dx[column..], [sum; 2]);
+        store_pairs(simd, &mut dx[column..], [sum; 2]);
     }
 }
 
@@ -274,7 +274,7 @@ fn spread_line<S: Simd>(
             [even, odd, ..] => {
                 let even = gathered(simd, parts, even, shares, reaches.pitch, first);
                 let odd = gathered(simd, parts, odd, shares, reaches.pitch, first);
-                store_pairs_new(simd, &mut dx[column..], [even, odd]);
+                store_pairs(simd, &mut dx[column..], [even, odd]);
             }
             [] => {}
         }

@@ -2,7 +2,7 @@
 //! windows that hold it, in their order, so that it is written once.
 
 use crate::parallel;
-use crate::simd::{Tier, lanes, load, load_bytes, load_lanes, store, store_new, store_pairs_new};
+use crate::simd::{Tier, lanes, load, load_bytes, load_lanes, store, store_new, store_pairs};
 use crate::window::lines::{Part, Parts, by_input};
 use crate::window::runs::{Reach, Reaches, pairs, planes_a_task};
 use crate::window::{Axis, PoolDims};
@@ -95,7 +95,7 @@ fn pair_plane<S: Simd>(simd: S, plan: &Plan<'_>, taps: &[u8], dy: &[f32], dx: &m
                 sums[0] = add_where(simd, sums[0], tap, part.tap, dy);
                 sums[1] = add_where(simd, sums[1], tap, part.tap + 1, dy);
             }
-            store_pairs_new(simd, &mut dx[line * width.input + column..], sums);
+            store_pairs(simd, &mut dx[line * width.input + column..], sums);
         }
     }
 }
@@ -140,7 +140,7 @@ fn plane_grad<S: Simd>(
                 [even, odd, ..] => {
                     let even = gathered(simd, copies, parts, even, taps, dy, column / 2);
                     let odd = gathered(simd, copies, parts, odd, taps, dy, column / 2);
-                    store_pairs_new(simd, dx, [even, odd]);
+                    store_pairs(simd, dx, [even, odd]);
                 }
                 [] => {}
             }

@@ -5,8 +5,8 @@
 
 use super::{batch_slices, sum_slices};
 use crate::conv::spec::ConvDims;
-use crate::parallel::{self, fill};
-use crate::simd::{LONGEST, Tier, load, mul_add, store};
+use crate::parallel;
+use crate::simd::{LONGEST, Tier, load, mul_add, store_new};
 use pulp::{Simd, WithSimd};
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -116,8 +116,7 @@ impl Sums<'_> {
                     }
                 }
                 for line in 0..R {
-                    let y = &mut y[(first + line) * width + column..][..S::F32_LANES];
-                    store(simd, fill(y, 0.), sums[line]);
+                    store_new(simd, &mut y[(first + line) * width + column..], sums[line]);
                 }
             }
         }

@@ -333,9 +333,7 @@ fn copy(out: &mut [MaybeUninit<f32>], values: &[f32]) {
 fn copy_pieces<const N: usize>(out: &mut [MaybeUninit<f32>], values: &[f32]) {
     for i in (0..values.len()).step_by(N) {
         let i = i.min(values.len() - N);
-        if let (Some(out), Some(values)) = (out[i..].first_chunk_mut::<N>(), values[i..].first_chunk::<N>()) {
-            *out = values.map(MaybeUninit::new);
-        }
+        fill(&mut out[i..][..N], 0.).copy_from_slice(&values[i..][..N]);
     }
 }
 
@@ -373,8 +371,7 @@ impl WithSimd for Write<'_> {
                             for i in (0..pairs).step_by(S::F32_LANES) {
                                 // The last pairs are written with some of those before them, again.
                                 let i = i.min(last);
-                                let y = fill(&mut y[2 * i..][..2 * S::F32_LANES], 0.);
-                                store_pairs(simd, y, [load::<S>(&even[i..]), load::<S>(&odd[i..])]);
+                                store_pairs(simd, &mut y[2 * i..], [load::<S>(&even[i..]), load::<S>(&odd[i..])]);
                             }
                         } else {
                             for i in 0..pairs {

@@ -4,8 +4,7 @@
 
 use super::filter::{Filter, set, vector};
 use super::{Lanes, Map, Segment, ZERO};
-use crate::parallel::fill;
-use crate::simd::{Aligned, LONGEST, load_square, store, transpose};
+use crate::simd::{Aligned, LONGEST, load_square, store_new, transpose};
 use pulp::Simd;
 use std::mem::MaybeUninit;
 
@@ -94,11 +93,11 @@ pub(super) fn write<S: Simd, F: Filter>(
                 // What comes to lie behind the line is written again with the next one, if the plane has one.
                 if at + S::F32_LANES <= plane && y.len() == S::F32_LANES * plane {
                     for lane in 0..S::F32_LANES {
-                        store(simd, fill(&mut y[lane * plane + at..][..S::F32_LANES], 0.), square[lane]);
+                        store_new(simd, &mut y[lane * plane + at..], square[lane]);
                     }
                 } else {
                     for (y, channel) in y.chunks_exact_mut(plane).zip(square) {
-                        store(simd, fill(&mut y[at..][..S::F32_LANES.min(width - start)], 0.), channel);
+                        store_new(simd, &mut y[at..][..S::F32_LANES.min(width - start)], channel);
                     }
                 }
             }
