@@ -22,10 +22,14 @@ pub(super) fn correlate<F: Filter>(
     b: Option<&[f32]>,
 ) -> Vec<f32> {
     let chunks = to.div_ceil(LANES);
-    let weights = parallel::map(d.groups * chunks, |i| {
+    let values = F::VALUES * odd(from);
+    let of_chunk = |i: usize, out: &mut [MaybeUninit<Lanes>]| {
         let (group, first) = (i / chunks, i % chunks * LANES);
-        tier.run(Kernels::<F> { kernel, group, first, filter: PhantomData })
-    });
+        tier.run(Kernels::<F> { kernel, group, first, out, filter: PhantomData });
+    };
+    // SAFETY: `Kernels` writes all values of all channels, and what an odd number of those leaves between.
+    let weights =
+        unsafe { parallel::build_unfilled(d.groups * chunks * values, ZERO, values, values * LANES, of_chunk) };
     // One task has as many samples as fill a block of tiles, and, where tasks would be few, a part of their channels.
     let [tile_rows, per_row] = map.tiles::<F>();
     let batches = (d.n * tile_rows * per_row / block::<F>(from * to)).clamp(1, d.n.max(1));
@@ -63,7 +67,7 @@ pub(super) fn correlate<F: Filter>(
     let task = |space: &mut Workspace, task: usize, y: &mut [&mut [MaybeUninit<f32>]]| {
         let (batch, part) = (task / (d.groups * blocks), task % (d.groups * blocks));
         let group = part / blocks;
-        let weights = &weights[part * chunks..][..chunks];
+        let weights = &weights[part * chunks * values..][..chunks * values];
         let b = b.map(|b| &b[part * to_block..][..to_block]);
         let last = y.len() * tile_rows;
         let Workspace { pixels, windows: own, products: m, tiles } = space;
@@ -94,28 +98,30 @@ struct Kernels<'a, F> {
     kernel: Kernel<'a>,
     group: usize,
     first: usize,
+    out: &'a mut [MaybeUninit<Lanes>],
     filter: PhantomData<F>,
 }
 
 impl<F: Filter> WithSimd for Kernels<'_, F> {
-    type Output = Vec<Lanes>;
+    type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
         /// Channels whose kernels are gathered together: for each output channel they are neighbours.
         const NEAR: usize = 8;
-        let Self { kernel, group, first: first_out, .. } = self;
+        let Self { kernel, group, first: first_out, out, .. } = self;
         let (pitch, taps) = (odd(kernel.from), F::TAPS * F::TAPS);
-        let mut transformed = vec![ZERO; F::VALUES * pitch];
         let mut gathered = vec![ZERO; NEAR * taps];
         for first in (0..kernel.from).step_by(NEAR) {
             let near = NEAR.min(kernel.from - first);
             kernel.gather(simd, group, first, first_out, &mut gathered[..near * taps]);
             for (channel, taps) in gathered.chunks_exact(taps).enumerate().take(near) {
-                F::kernel(simd, taps, &mut transformed[first + channel..], pitch);
+                F::kernel(simd, taps, &mut out[first + channel..], pitch);
             }
         }
-        transformed
+        if pitch > kernel.from {
+            out.iter_mut().skip(kernel.from).step_by(pitch).for_each(|unused| _ = unused.write(ZERO));
+        }
     }
 }
 
@@ -167,7 +173,8 @@ struct Tiles<'a, 'y, F> {
     from: usize,
     v: &'a [Lanes],
     pitch: usize,
-    weights: &'a [Vec<Lanes>],
+    /// A chunk of output channels after the other.
+    weights: &'a [Lanes],
     b: Option<&'a [f32]>,
     /// Every element of the rows' lines is written.
     y: &'a mut [&'y mut [MaybeUninit<f32>]],
@@ -187,7 +194,7 @@ impl<F: Filter> WithSimd for Tiles<'_, '_, F> {
         let (count, pixels) = (rows.len() * per_row, F::TILE * F::TILE);
         m.resize(F::POINTS * pitch, ZERO);
         tiles.resize(pixels * count + LONGEST, ZERO);
-        for (chunk, weights) in weights.iter().enumerate() {
+        for (chunk, weights) in weights.chunks_exact(F::VALUES * odd(from)).enumerate() {
             Products { weights, channels: from, windows: v, count, pitch, out: m }.run::<S, F>(simd);
             let of = |lane: usize| b.and_then(|b| b.get(chunk * LANES + lane)).copied().unwrap_or(0.);
             let bias = Aligned(std::array::from_fn(of));

@@ -8,9 +8,10 @@
 mod strided;
 mod unit;
 
-use super::{LANES, Lanes};
+use super::{LANES, Lanes, ZERO};
 use crate::simd::{Aligned, mul_add};
 use pulp::Simd;
+use std::mem::MaybeUninit;
 pub(super) use strided::{Strided3, Strided3Grad, Strided4, Strided4Grad};
 pub(super) use unit::Unit;
 
@@ -37,7 +38,7 @@ pub(super) trait Filter {
     fn tiles<S: Simd>(simd: S, m: &[Lanes], pitch: usize, bias: &Lanes, per_row: usize, out: &mut [Lanes]);
 
     /// `G w Gᵀ` of one kernel a lane. Value p goes to `out[p · pitch]`.
-    fn kernel<S: Simd>(simd: S, taps: &[Lanes], out: &mut [Lanes], pitch: usize);
+    fn kernel<S: Simd>(simd: S, taps: &[Lanes], out: &mut [MaybeUninit<Lanes>], pitch: usize);
 }
 
 /// A filter whose transpose gives the gradient of the kernel.
@@ -155,16 +156,20 @@ fn to_tiles<S: Simd, L: Linear<N, M>, const N: usize, const M: usize>(
 fn to_values<S: Simd, L: Linear<N, M>, const N: usize, const M: usize>(
     simd: S,
     taps: &[Lanes],
-    out: &mut [Lanes],
+    out: &mut [MaybeUninit<Lanes>],
     pitch: usize,
 ) {
+    let mut values = [[ZERO; M]; M];
     for v in 0..LANES / S::F32_LANES {
-        let values = of_square::<S, L, N, M>(simd, taps, 1, v);
+        let square = of_square::<S, L, N, M>(simd, taps, 1, v);
         for y in 0..M {
             for x in 0..M {
-                set::<S>(&mut out[(y * M + x) * pitch], v, values[y][x]);
+                set::<S>(&mut values[y][x], v, square[y][x]);
             }
         }
+    }
+    for (value, out) in values.as_flattened().iter().zip(out.iter_mut().step_by(pitch)) {
+        out.write(*value);
     }
 }
 

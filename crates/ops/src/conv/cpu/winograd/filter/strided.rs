@@ -4,6 +4,7 @@
 
 use super::{Filter, Lanes, Linear, Transposed, from_image, scaled, times, to_taps, to_tiles, to_values};
 use pulp::Simd;
+use std::mem::MaybeUninit;
 
 /// Kernels of three taps and stride 2.
 #[derive(Debug)]
@@ -41,7 +42,7 @@ impl Filter for Strided3 {
     }
 
     #[inline(always)]
-    fn kernel<S: Simd>(simd: S, taps: &[Lanes], out: &mut [Lanes], pitch: usize) {
+    fn kernel<S: Simd>(simd: S, taps: &[Lanes], out: &mut [MaybeUninit<Lanes>], pitch: usize) {
         to_values::<S, Point3, 3, 6>(simd, taps, out, pitch);
     }
 }
@@ -76,7 +77,7 @@ impl Filter for Strided4 {
     }
 
     #[inline(always)]
-    fn kernel<S: Simd>(simd: S, taps: &[Lanes], out: &mut [Lanes], pitch: usize) {
+    fn kernel<S: Simd>(simd: S, taps: &[Lanes], out: &mut [MaybeUninit<Lanes>], pitch: usize) {
         to_values::<S, Point4, 4, 10>(simd, taps, out, pitch);
     }
 }
@@ -111,7 +112,7 @@ impl<const ODD: bool> Filter for Strided3Grad<ODD> {
     }
 
     #[inline(always)]
-    fn kernel<S: Simd>(simd: S, taps: &[Lanes], out: &mut [Lanes], pitch: usize) {
+    fn kernel<S: Simd>(simd: S, taps: &[Lanes], out: &mut [MaybeUninit<Lanes>], pitch: usize) {
         to_values::<S, Point3, 3, 6>(simd, taps, out, pitch);
     }
 }
@@ -134,7 +135,7 @@ impl<const ODD: bool> Filter for Strided4Grad<ODD> {
     }
 
     #[inline(always)]
-    fn kernel<S: Simd>(simd: S, taps: &[Lanes], out: &mut [Lanes], pitch: usize) {
+    fn kernel<S: Simd>(simd: S, taps: &[Lanes], out: &mut [MaybeUninit<Lanes>], pitch: usize) {
         to_values::<S, Point4, 4, 10>(simd, taps, out, pitch);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Filter, Lanes, Linear, Transposed, from_image, scaled, times, to_taps, to_tiles, to_values};
 use pulp::Simd;
+use std::mem::MaybeUninit;
 
 /// Kernels of three taps and stride 1.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ impl Filter for Unit {
     }
 
     #[inline(always)]
-    fn kernel<S: Simd>(simd: S, taps: &[Lanes], out: &mut [Lanes], pitch: usize) {
+    fn kernel<S: Simd>(simd: S, taps: &[Lanes], out: &mut [MaybeUninit<Lanes>], pitch: usize) {
         to_values::<S, Point, 3, 6>(simd, taps, out, pitch);
     }
 }
