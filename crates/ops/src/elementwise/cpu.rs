@@ -14,7 +14,7 @@ const RUN: usize = 1 << 12;
 pub(super) fn map<F: Unary, T: Element>(f: &F, x: &[T]) -> Vec<T> {
     let run = |i: usize, y: &mut [MaybeUninit<T>]| Tier::best().run(Values { f, x: &x[i * RUN..], y });
     // SAFETY: `Values` writes an element for each of `x`, which has as many.
-    unsafe { build_unfilled(x.len(), T::zero(), RUN, RUN * F::COST, run) }
+    unsafe { build_unfilled(x.len(), T::nan(), RUN, RUN * F::COST, run) }
 }
 
 /// f(x), where x was.
@@ -38,7 +38,7 @@ fn scaled<const ORDER: usize, F: Unary, T: Element>(f: &F, x: &[T], u: &[T]) -> 
         Tier::best().run(Derivatives::<ORDER, F, T> { f, x: &x[i * RUN..], u: &u[i * RUN..], out });
     };
     // SAFETY: `Derivatives` writes an element for each of `x` and `u`, which have as many.
-    unsafe { build_unfilled(x.len(), T::zero(), RUN, RUN * F::COST, run) }
+    unsafe { build_unfilled(x.len(), T::nan(), RUN, RUN * F::COST, run) }
 }
 
 /// One run of f(x).

@@ -16,5 +16,5 @@ pub(super) fn add<T: Element>(a: &[T], b: &[T]) -> Vec<T> {
         }
     };
     // SAFETY: an element is written for each of `a` and `b`, which have as many.
-    unsafe { build_unfilled(a.len(), T::zero(), RUN, RUN, run) }
+    unsafe { build_unfilled(a.len(), T::nan(), RUN, RUN, run) }
 }
